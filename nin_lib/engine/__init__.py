@@ -1,0 +1,1 @@
+"""What a student need not open: how the machine is used well."""

@@ -1,0 +1,40 @@
+"""An interrupt that waits for the end of a step, so that no step is half done."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Interrupted(Exception):
+    """The reader stopped the run."""
+
+
+@contextmanager
+def between_steps() -> Iterator[Callable[[], None]]:
+    """Inside, Ctrl-C (or a notebook's stop button) only leaves a note; the function that is given
+    raises `Interrupted` when there is one. A second Ctrl-C raises `KeyboardInterrupt` at once.
+
+    Outside the main thread Python delivers no signals, and nothing changes.
+    """
+    asked = threading.Event()
+
+    def note(signum: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    def stop_if_asked() -> None:
+        if asked.is_set():
+            raise Interrupted
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop_if_asked
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield stop_if_asked
+    finally:
+        signal.signal(signal.SIGINT, before)

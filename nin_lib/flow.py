@@ -1,0 +1,240 @@
+"""What happens to an image on its way through a network: arithmetic on a spec, no framework.
+
+`shape_flow` turns a `Network` and an input size into rows of plain numbers; `text_table` and
+`html_table` draw them. Letters: C channels, H height, W width, k kernel size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from itertools import count
+
+from .spec import Block, Dropout, Network, Pool, require_int
+
+Shape = tuple[int, ...]  # (C, H, W) of a map, or (features,) after the last one
+LARGEST_SEARCHED = 4096  # pixels; the search for the smallest input that works gives up here
+
+
+class ShapeError(ValueError):
+    """A layer that does not fit the map that reaches it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer. Counts are for one image; a multiply-add is one multiplication and one addition."""
+
+    stage: str  # "block 1", "pool 1", "head", ...
+    layer: str  # "11×11 conv, stride 4", ...
+    shape: Shape  # of the output
+    parameters: int  # weights and biases
+    multiply_adds: int
+    activations: int  # numbers in the output; 0 for dropout, which keeps no map of its own
+    receptive_field: int  # side of the square of input pixels that one output number can see
+
+    @property
+    def size(self) -> str:
+        return "×".join(map(str, self.shape))
+
+
+def conv_size(size: int, kernel_size: int, stride: int, padding: int) -> int:
+    """Output side of a convolution, rounded down: ⌊(size + 2·padding − k) / stride⌋ + 1."""
+    return (size + 2 * padding - kernel_size) // stride + 1
+
+
+def pool_size(size: int, pool: Pool) -> int:
+    """Output side of a pooling. With `ceil_mode` it rounds up, unless the last window would start
+    beyond the input and its left padding (PyTorch's rule, and that of the paper's library)."""
+    span = size + 2 * pool.padding - pool.kernel_size
+    if not pool.ceil_mode:
+        return span // pool.stride + 1
+    out = -(-span // pool.stride) + 1
+    starts_outside = (out - 1) * pool.stride >= size + pool.padding
+    return out - 1 if starts_outside else out
+
+
+def shape_flow(network: Network, size: int | tuple[int, int] | None = None) -> list[Row]:
+    """The rows of `network` for an input of `size` pixels: an integer, or (height, width).
+
+    Without `size` the network's own `input_size` is taken. Raises `ShapeError` when a layer does
+    not fit, naming the layer, the size that reaches it, the rule and the smallest input that works.
+    """
+    height, width = as_pair(network.input_size if size is None else size)
+    try:
+        return list(rows(network, (network.in_channels, height, width)))
+    except ShapeError as error:
+        raise ShapeError(f"{error}; {smallest_hint(network)}") from None
+
+
+def as_pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    pair = size if isinstance(size, tuple) else (size, size)
+    if len(pair) != 2:
+        raise ValueError(f"size must be an integer or (height, width), got {size!r}")
+    for side in pair:
+        require_int("size", side, 1)
+    return pair
+
+
+def rows(network: Network, shape: Shape) -> Iterator[Row]:
+    """Walk through the stages; `field` and `jump` are the receptive field and the distance, in
+    input pixels, between neighbours of the current map."""
+    field, jump = 1, 1
+    numbers = {Block: count(1), Pool: count(1), Dropout: count(1)}
+    for stage in network.stages:
+        name = f"{type(stage).__name__.lower()} {next(numbers[type(stage)])}"
+        if isinstance(stage, Block):
+            for row in block_rows(name, stage, shape, field, jump):
+                yield row
+            shape, field = row.shape, row.receptive_field
+            jump *= stage.stride
+        elif isinstance(stage, Pool):
+            row = pool_row(name, stage, shape, field, jump)
+            yield row
+            shape, field = row.shape, row.receptive_field
+            jump *= stage.stride
+        else:
+            yield Row(name, f"dropout {stage.p:g}", shape, 0, 0, 0, field)
+    yield from head_rows(network, shape, field, jump)
+
+
+def block_rows(name: str, block: Block, shape: Shape, field: int, jump: int) -> Iterator[Row]:
+    k, stride, padding = block.kernel_size, block.stride, block.padding
+    for number, out_channels in enumerate(block.widths, 1):
+        in_channels, height, width = shape
+        check_fits(f"{name}, convolution {number}", k, padding, height, width)
+        out_height = conv_size(height, k, stride, padding)
+        out_width = conv_size(width, k, stride, padding)
+        shape = (out_channels, out_height, out_width)
+        positions = out_height * out_width
+        weights = in_channels * k * k * out_channels
+        field += (k - 1) * jump
+        jump *= stride
+        layer = f"{k}×{k} conv" + (f", stride {stride}" if stride > 1 else "")
+        parameters = weights + out_channels
+        yield Row(name, layer, shape, parameters, weights * positions, out_channels * positions, field)
+        k, stride, padding = block.inner_kernel_size, 1, block.inner_kernel_size // 2
+
+
+def pool_row(name: str, pool: Pool, shape: Shape, field: int, jump: int) -> Row:
+    channels, height, width = shape
+    out_height, out_width = pool_size(height, pool), pool_size(width, pool)
+    if out_height < 1 or out_width < 1:
+        check_fits(name, pool.kernel_size, pool.padding, height, width)
+    layer = f"{pool.kernel_size}×{pool.kernel_size} max pool, stride {pool.stride}"
+    layer += ", rounds up" if pool.ceil_mode else ""
+    field += (pool.kernel_size - 1) * jump
+    shape = (channels, out_height, out_width)
+    return Row(name, layer, shape, 0, 0, channels * out_height * out_width, field)
+
+
+def head_rows(network: Network, shape: Shape, field: int, jump: int) -> Iterator[Row]:
+    channels, height, width = shape
+    field += (max(height, width) - 1) * jump
+    if not network.dense:
+        yield Row("head", "global average pool", (channels,), 0, 0, channels, field)
+        return
+    features = channels * height * width
+    for out in network.dense:
+        yield Row("head", "dense", (out,), features * out + out, features * out, out, field)
+        features = out
+
+
+def check_fits(layer: str, kernel_size: int, padding: int, height: int, width: int) -> None:
+    if min(height, width) + 2 * padding < kernel_size:
+        raise ShapeError(
+            f"{layer}: kernel_size {kernel_size} does not fit a {height}×{width} input "
+            f"with padding {padding} (it needs at least {kernel_size - 2 * padding} pixels a side)"
+        )
+
+
+def smallest_input(network: Network) -> int | None:
+    """Side of the smallest square image that passes every layer, or None when none up to 4,096
+    pixels does. A network with dense layers is looked at up to its flattening."""
+    for size in range(1, LARGEST_SEARCHED + 1):
+        try:
+            list(rows(network, (network.in_channels, size, size)))
+        except ShapeError:
+            continue
+        return size
+    return None
+
+
+def smallest_hint(network: Network) -> str:
+    smallest = smallest_input(network)
+    if smallest is None:
+        return f"no input of up to {LARGEST_SEARCHED} pixels works"
+    return f"the smallest input that works is {smallest}×{smallest}"
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over the rows; `activations` counts the input image too."""
+
+    parameters: int
+    multiply_adds: int
+    activations: int
+
+    @property
+    def activation_mib(self) -> float:
+        """Activation memory of one image in MiB, as 32-bit numbers."""
+        return self.activations * 4 / 2**20
+
+
+def totals(network: Network, size: int | tuple[int, int] | None = None) -> Totals:
+    """Parameters, multiply-adds and activation elements (input included) for one image."""
+    layers = shape_flow(network, size)
+    height, width = as_pair(network.input_size if size is None else size)
+    return Totals(
+        sum(row.parameters for row in layers),
+        sum(row.multiply_adds for row in layers),
+        sum(row.activations for row in layers) + network.in_channels * height * width,
+    )
+
+
+# ── Tables ───────────────────────────────────────────────────────────────────────────────────────
+
+HEADINGS = ("stage", "layer", "output", "parameters", "multiply-adds", "receptive field")
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    return (
+        row.stage,
+        row.layer,
+        row.size,
+        f"{row.parameters:,}",
+        f"{row.multiply_adds:,}",
+        str(row.receptive_field),
+    )
+
+
+def table(network: Network, size: int | tuple[int, int] | None = None) -> list[tuple[str, ...]]:
+    """Headings, a line for each layer and the totals, as text cells."""
+    layers = shape_flow(network, size)
+    total = totals(network, size)
+    last = ("total", "", "", f"{total.parameters:,}", f"{total.multiply_adds:,}", "")
+    return [HEADINGS, *map(cells, layers), last]
+
+
+def text_table(network: Network, size: int | tuple[int, int] | None = None) -> str:
+    """The rows as text with aligned columns, for a terminal or a notebook."""
+    lines = table(network, size)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    pads = [str.ljust] * 3 + [str.rjust] * 3
+    return "\n".join(
+        "  ".join(pad(cell, n) for pad, cell, n in zip(pads, line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def html_table(network: Network, size: int | tuple[int, int] | None = None) -> str:
+    """The rows as an HTML table whose head and row names are marked up as such."""
+    head, *body = table(network, size)
+    parts = ["<table><thead><tr>"]
+    parts += [f'<th scope="col">{escape(cell)}</th>' for cell in head]
+    parts.append("</tr></thead><tbody>")
+    for first, *rest in body:
+        parts.append(f'<tr><th scope="row">{escape(first)}</th>')
+        parts += [f"<td>{escape(cell)}</td>" for cell in rest]
+        parts.append("</tr>")
+    return "".join([*parts, "</tbody></table>"])

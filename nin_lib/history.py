@@ -1,0 +1,120 @@
+"""What a training run tells while it runs (events), and what it leaves behind (`History`).
+
+An *observer* is any callable that takes one event. A run sends, in this order::
+
+    Started  (Step ... Step  EpochEnd)  (Step ... Step  EpochEnd) ...  Ended
+
+Nothing here knows which framework trains, and no clock time is kept: two runs that must repeat
+each other leave equal histories.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
+
+
+@dataclass(frozen=True)
+class Started:
+    """A run begins: `epochs` of `steps_per_epoch` steps each, over `images` training images."""
+
+    epochs: int
+    steps_per_epoch: int
+    images: int
+    about: dict[str, Any]  # recipe, seed, data ... : plain values, as in `History.about`
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step is done.
+
+    `loss` (mean over the batch) and `correct` (right answers in the batch) are whatever the
+    framework has at hand, often still on the accelerator; an observer that needs the number calls
+    `float()`, and pays the wait for it, only when it draws.
+    """
+
+    step: int  # 1, 2, ... over the whole run
+    epoch: int  # 1, 2, ...
+    images: int  # images in this batch
+    loss: Any
+    correct: Any
+
+
+@dataclass(frozen=True)
+class EpochEnd:
+    """An epoch is done and the held-out images were looked at; `row` is the new row of the history."""
+
+    row: dict[str, float]
+    step: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The run is over. `interrupted` says that the reader stopped it."""
+
+    history: History
+    interrupted: bool = False
+
+
+Event = Started | Step | EpochEnd | Ended
+Observer = Callable[[Event], None]
+
+
+@dataclass
+class History:
+    """One row for each finished epoch, and what the run was made of.
+
+    `rows`: dictionaries with the keys of `COLUMNS`. Losses are means over images in nats,
+    accuracies are shares between 0 and 1. The training figures are those of the steps themselves,
+    so with dropout on and weights that still change; `val` is the held-out part after the epoch.
+    """
+
+    rows: list[dict[str, float]] = field(default_factory=list)
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def last(self) -> dict[str, float]:
+        """The last row. Raises `ValueError` when no epoch was finished."""
+        if not self.rows:
+            raise ValueError("history.last: no epoch was finished, so there is no row")
+        return self.rows[-1]
+
+    def column(self, name: str) -> list[float]:
+        """One figure over all epochs, such as ``history.column("val_accuracy")``."""
+        if name not in COLUMNS:
+            raise ValueError(f"name must be one of {', '.join(COLUMNS)}, got {name!r}")
+        return [row[name] for row in self.rows]
+
+    def to_csv(self) -> str:
+        text = io.StringIO()
+        table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        table.writeheader()
+        table.writerows(self.rows)
+        return text.getvalue()
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> History:
+        """The inverse of `to_json`. Raises `ValueError` when the text is not a history."""
+        data = json.loads(text)
+        if not isinstance(data, dict) or set(data) != {"rows", "about"}:
+            raise ValueError("a history is a JSON object with the keys 'rows' and 'about'")
+        for row in data["rows"]:
+            if set(row) != set(COLUMNS):
+                raise ValueError(f"a row has the keys {', '.join(COLUMNS)}, got {sorted(row)}")
+        return cls(**data)
+
+    def save(self, path: str | Path) -> None:
+        """Write to `path`: CSV where it ends in .csv, else JSON."""
+        path = Path(path)
+        text = self.to_csv() if path.suffix == ".csv" else self.to_json()
+        path.write_text(text, encoding="utf-8")

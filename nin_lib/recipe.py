@@ -1,0 +1,89 @@
+"""How a network is trained, as plain values that every framework reads.
+
+    >>> RECIPES["published"].learning_rate
+    0.1
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .spec import require_int
+
+SCHEDULES = ("constant", "one-cycle")
+INITS = ("pytorch", "xavier", "kaiming")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Stochastic gradient descent with everything that has to be chosen about it."""
+
+    learning_rate: float  # of a constant schedule, or the top of a one-cycle one
+    momentum: float = 0.0  # 0 is plain gradient descent
+    nesterov: bool = False  # look ahead along the momentum
+    schedule: str = "constant"  # or "one-cycle": up, then down to almost nothing, along cosines
+    warmup: float = 0.2  # share of the steps on which a one-cycle schedule rises
+    clip: float | None = None  # longest gradient allowed, over all parameters; None: any
+    init: str = "pytorch"  # first weights: PyTorch's own, Xavier (uniform) or Kaiming (normal)
+    zero_bias: bool = False  # biases start at 0 instead of PyTorch's small random numbers
+    last_relu: bool = True  # a ReLU after the last convolution, as published
+
+    def __post_init__(self) -> None:
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate!r}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be at least 0 and below 1, got {self.momentum!r}")
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov needs a momentum above 0, got momentum 0")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
+        if not 0 < self.warmup < 1:
+            raise ValueError(f"warmup must lie between 0 and 1, got {self.warmup!r}")
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"clip must be above 0 or None, got {self.clip!r}")
+        if self.init not in INITS:
+            raise ValueError(f"init must be one of {', '.join(INITS)}, got {self.init!r}")
+
+
+RECIPES = {
+    # As in Dive into Deep Learning and most places since. It often fails: see the notebooks.
+    "published": Recipe(0.1, init="xavier"),
+    "default": Recipe(
+        0.05,
+        momentum=0.9,
+        nesterov=True,
+        schedule="one-cycle",
+        clip=1.0,
+        init="kaiming",
+        zero_bias=True,
+        last_relu=False,
+    ),
+}
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name. Raises `ValueError` for an unknown one, and lists those there are."""
+    if name not in RECIPES:
+        raise ValueError(f"there is no recipe named {name!r}; there are {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """Learning rate of step number `step` (0, 1, ...) of `steps`.
+
+    One-cycle (Smith and Topin 2018): from a 25th of the top up to it, then down to almost nothing.
+    """
+    require_int("steps", steps, 1)
+    top = recipe.learning_rate
+    if recipe.schedule == "constant":
+        return top
+    rise = max(1.0, recipe.warmup * steps)
+    if step < rise:
+        return between(top / 25, top, step / rise)
+    return between(top, top / 250_000, (step - rise) / max(1.0, steps - rise))
+
+
+def between(start: float, end: float, share: float) -> float:
+    """From `start` (share 0) to `end` (share 1) along half a cosine."""
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

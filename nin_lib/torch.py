@@ -1,0 +1,128 @@
+"""Network in Network in PyTorch: a block is five lines, a network is a flat sequence of them.
+
+    from nin_lib import network, torch as nin
+    model = nin.NiN(network("chapter"))
+
+Shapes are N×C×H×W: N samples, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from .flow import shape_flow, smallest_input
+from .recipe import Recipe
+from .spec import Block, Dropout, Network, Pool
+
+
+def nin_block(
+    in_channels: int,
+    widths: tuple[int, ...],
+    kernel_size: int,
+    stride: int = 1,
+    padding: int = 0,
+    inner_kernel_size: int = 1,
+    last_relu: bool = True,
+) -> nn.Sequential:
+    """A k×k convolution, then a 1×1 convolution for each further width, a ReLU after each.
+
+    N×in_channels×H×W → N×widths[-1]×H'×W'. With `last_relu` false the last ReLU is left out.
+    Source: Lin, Chen and Yan 2014, section 3.1 (mlpconv).
+    """
+    layers = [nn.Conv2d(in_channels, widths[0], kernel_size, stride, padding), nn.ReLU()]
+    for before, after in zip(widths, widths[1:], strict=False):
+        inner = nn.Conv2d(before, after, inner_kernel_size, padding=inner_kernel_size // 2)
+        layers += [inner, nn.ReLU()]
+    return nn.Sequential(*(layers if last_relu else layers[:-1]))
+
+
+class GlobalAveragePool(nn.Module):
+    """The mean of each map: N×C×H×W → N×C. Source: Lin, Chen and Yan 2014, section 3.2."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps.mean(dim=(2, 3))
+
+
+class NiN(nn.Sequential):
+    """The network of a spec: N×C×H×W images → N×classes logits.
+
+    Raises `ValueError` for images with another number of channels, `ShapeError` for images that
+    are too small. A network with dense layers takes images of its `input_size` only.
+    """
+
+    def __init__(self, spec: Network) -> None:
+        super().__init__(*layers(spec))
+        self.spec = spec
+        self.smallest = smallest_input(spec) or spec.input_size
+
+    def forward(self, images: Tensor) -> Tensor:
+        channels = self.spec.in_channels
+        if images.ndim != 4 or images.shape[1] != channels:
+            shape = tuple(images.shape)
+            raise ValueError(f"images must have shape (N, {channels}, H, W), got {shape}")
+        if min(images.shape[2:]) < self.smallest:
+            shape_flow(self.spec, (images.shape[2], images.shape[3]))  # says which layer fails
+        return super().forward(images)
+
+
+def layers(spec: Network) -> Iterator[nn.Module]:
+    channels, blocks_left = spec.in_channels, len(spec.blocks)
+    for stage in spec.stages:
+        if isinstance(stage, Block):
+            blocks_left -= 1
+            last_relu = spec.last_relu or bool(spec.dense) or blocks_left > 0
+            yield nin_block(
+                channels, stage.widths, stage.kernel_size, stage.stride, stage.padding,
+                stage.inner_kernel_size, last_relu,
+            )  # fmt: skip
+            channels = stage.widths[-1]
+        elif isinstance(stage, Pool):
+            yield nn.MaxPool2d(
+                stage.kernel_size, stage.stride, stage.padding, ceil_mode=stage.ceil_mode
+            )
+        elif isinstance(stage, Dropout):
+            yield nn.Dropout(stage.p)
+    if spec.dense:
+        yield dense_head(spec)
+    else:
+        yield GlobalAveragePool()
+
+
+def dense_head(spec: Network) -> nn.Sequential:
+    """Flatten, then dense layers with a ReLU between them: the ending NiN does away with."""
+    first = next(row for row in shape_flow(spec) if row.stage == "head")
+    features = first.multiply_adds // spec.dense[0]  # one multiply-add for each weight
+    widths = (features, *spec.dense)
+    head: list[nn.Module] = [nn.Flatten()]
+    for before, after in zip(widths, widths[1:], strict=False):
+        head += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*(head if spec.last_relu else head[:-1]))
+
+
+def build(spec: Network, recipe: Recipe, seed: int = 0) -> NiN:
+    """The network of `spec` as `recipe` wants it: its first weights, its last ReLU.
+
+    The same seed gives the same weights on the same machine; the global random state is left alone.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = NiN(replace(spec, last_relu=recipe.last_relu))
+        initialise(model, recipe)
+    return model
+
+
+def initialise(model: nn.Module, recipe: Recipe) -> None:
+    """Give convolutions and dense layers the first weights that `recipe` names (in place)."""
+    for layer in model.modules():
+        if not isinstance(layer, (nn.Conv2d, nn.Linear)):
+            continue
+        if recipe.init == "xavier":
+            nn.init.xavier_uniform_(layer.weight)
+        elif recipe.init == "kaiming":
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        if recipe.zero_bias and layer.bias is not None:
+            nn.init.zeros_(layer.bias)

@@ -1,0 +1,81 @@
+"""Observers for a run that is watched: a progress bar, plain lines, and the one that fits.
+
+    fit(..., observers=[watch.default()])
+
+In a notebook `default` gives the live curves of `nin_lib.widgets`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from nin_lib.history import Ended, EpochEnd, Event, Observer, Started, Step
+
+
+class ProgressBar:
+    """One tqdm bar for the whole run: images per second, time left, the last validation figures.
+
+    Raises `ImportError` where tqdm is not installed.
+    """
+
+    def __init__(self) -> None:
+        from tqdm import tqdm
+
+        self._tqdm = tqdm
+        self._bar: Any = None
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Started):
+            total = event.epochs * event.images
+            self._bar = self._tqdm(total=total, unit=" images", unit_scale=True, dynamic_ncols=True)
+        elif isinstance(event, Step):
+            self._bar.update(event.images)
+        elif isinstance(event, EpochEnd):
+            row = event.row
+            self._bar.set_postfix_str(
+                f"epoch {row['epoch']:g}: val loss {row['val_loss']:.3f}, "
+                f"accuracy {row['val_accuracy']:.3f}"
+            )
+        elif isinstance(event, Ended):
+            self._bar.close()
+
+
+class Lines:
+    """One printed line for each epoch, for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._epochs = 0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self._epochs = event.epochs
+        elif isinstance(event, EpochEnd):
+            row = event.row
+            print(
+                f"epoch {row['epoch']:g}/{self._epochs}"
+                f"  training loss {row['train_loss']:.3f} accuracy {row['train_accuracy']:.3f}"
+                f"  validation loss {row['val_loss']:.3f} accuracy {row['val_accuracy']:.3f}",
+                flush=True,
+            )
+        elif isinstance(event, Ended) and event.interrupted:
+            print(f"stopped after {len(event.history.rows)} of {self._epochs} epochs", flush=True)
+
+
+def default() -> Observer:
+    """The observer that fits the place: curves in a notebook, a bar in a terminal, else lines."""
+    if in_notebook():
+        try:
+            from nin_lib.widgets import LiveCurves
+        except ImportError as missing:
+            print(f"One line an epoch instead of curves: {missing}.")
+            return Lines()
+        return LiveCurves()
+    return ProgressBar() if sys.stderr.isatty() else Lines()
+
+
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this code; asks IPython only if it is there already."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return getattr(shell, "kernel", None) is not None

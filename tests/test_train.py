@@ -1,0 +1,273 @@
+"""The loop: what it learns, what it tells, what it refuses."""
+
+import math
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nin_lib import torch as nin
+from nin_lib.data import Dataset, Split, load, order
+from nin_lib.engine.device import Plan, plan
+from nin_lib.history import Ended, EpochEnd, History, Started, Step
+from nin_lib.recipe import RECIPES, Recipe, learning_rate, recipe
+from nin_lib.spec import Block, Network, network
+from nin_lib.train import batches, evaluate, fit, predict, to_input
+
+TINY = Network((Block(3, (6, 10), stride=2),), input_size=28)
+CPU = Plan("cpu")
+
+
+@pytest.fixture(scope="module")
+def few():
+    """100 training images, 50 held out, 50 to test with."""
+    mini = load("mini")
+    return Dataset("few", mini.train.first(100), mini.val.first(50), mini.test.first(50))
+
+
+def train_tiny(data, seed=0, epochs=2, observers=(), how="default", **options):
+    model = nin.build(TINY, recipe(how), seed)
+    options = {"batch_size": 32, "plan": CPU, **options}
+    return model, fit(
+        model, data, recipe(how), epochs=epochs, seed=seed, observers=list(observers), **options
+    )
+
+
+def test_events_come_in_order_and_the_history_is_what_they_said(few):
+    events = []
+    _, history = train_tiny(few, observers=[events.append])
+    kinds = [type(event) for event in events]
+    assert kinds == [Started] + ([Step] * 4 + [EpochEnd]) * 2 + [Ended]
+    assert (events[0].epochs, events[0].steps_per_epoch, events[0].images) == (2, 4, 100)
+    assert [e.images for e in events if isinstance(e, Step)] == [32, 32, 32, 4] * 2
+    assert [e.row for e in events if isinstance(e, EpochEnd)] == history.rows
+    assert not events[-1].interrupted
+    assert history.about["recipe"]["learning_rate"] == 0.05
+
+
+def test_the_last_small_batch_counts_as_it_should(few):
+    steps = []
+    _, history = train_tiny(few, epochs=1, observers=[steps.append])
+    steps = [s for s in steps if isinstance(s, Step)]
+    row = history.last
+    assert row["train_accuracy"] == sum(int(s.correct) for s in steps) / 100
+    by_image = sum(float(s.loss) * s.images for s in steps) / 100
+    assert row["train_loss"] == pytest.approx(by_image, rel=1e-6)
+
+
+def test_the_same_seed_gives_the_same_run_to_the_bit(few):
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    (a, first), (b, again), (_, other) = (train_tiny(few, seed=s) for s in (3, 3, 4))
+    assert first == again and first.rows != other.rows
+    for p, q in zip(a.parameters(), b.parameters(), strict=True):
+        assert torch.equal(p, q)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_one_epoch_is_sgd_written_out(few):
+    """The published recipe, step by step, without the library."""
+    how = Recipe(0.1, init="xavier")
+    model, by_hand = (nin.build(TINY, how, seed=1) for _ in range(2))
+    fit(model, few, how, epochs=1, batch_size=40, seed=1, plan=Plan("cpu", channels_last=False), observers=[])
+    images = torch.tensor(few.train.images).float()[:, None] / 255
+    labels = torch.tensor(few.train.labels)
+    for part in torch.tensor(order(100, 1, 1)).split(40):
+        loss = nn.functional.cross_entropy(by_hand(images[part]), labels[part])
+        gradients = torch.autograd.grad(loss, list(by_hand.parameters()))
+        with torch.no_grad():
+            for weight, gradient in zip(by_hand.parameters(), gradients, strict=True):
+                weight -= 0.1 * gradient
+    for p, q in zip(model.parameters(), by_hand.parameters(), strict=True):
+        assert torch.allclose(p, q, atol=1e-6)
+
+
+def test_evaluate_and_predict_agree_whatever_the_batch_size(few):
+    model, _ = train_tiny(few, epochs=1)
+    logits = predict(model, few.test, plan=CPU)
+    accuracy = float((logits.argmax(1) == few.test.labels).mean())
+    for batch_size in (1, 7, 50, 500):
+        loss, share = evaluate(model, few.test, batch_size=batch_size, plan=CPU)
+        assert share == accuracy
+        assert loss == pytest.approx(
+            nn.functional.cross_entropy(torch.tensor(logits), torch.tensor(few.test.labels)).item(),
+            rel=1e-5,
+        )
+
+
+def test_images_are_enlarged_batch_by_batch(few):
+    images, labels = next(batches(few.train, 8, 56, CPU))
+    assert images.shape == (8, 1, 56, 56) and labels.dtype == torch.int64
+    assert 0 <= images.min() and images.max() <= 1
+    same, _ = next(batches(few.train, 8, None, CPU))
+    assert torch.equal(same[:, 0], torch.tensor(few.train.images[:8]) / 255)
+    floats = torch.rand(2, 3, 5, 5)
+    assert torch.equal(to_input(floats), floats)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
+        ({"batch_size": 1.5}, "batch_size must be an integer"),
+        ({"input_size": 2}, "does not fit a 2×2 input"),
+    ],
+)
+def test_bad_arguments(few, options, message):
+    with pytest.raises(ValueError, match=message):
+        train_tiny(few, **options)
+
+
+def test_a_model_that_does_not_fit_the_data_is_refused_before_training(few):
+    events = []
+    for net, message in (
+        (Network((Block(3, (6, 4)),), input_size=28), r"\(N, 10\) logits.*gave \(1, 4\)"),
+        (Network((Block(3, (10,)),), in_channels=3), r"shape \(N, 3, H, W\), got \(1, 1, 28, 28\)"),
+        (network("chapter"), "smallest input that works is 67×67"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fit(nin.NiN(net), few, recipe("default"), epochs=1, plan=CPU, observers=[events.append])
+    assert events == []
+
+
+def test_a_loss_that_is_no_number_is_said(few):
+    how = Recipe(1e20)
+    events = []
+    with pytest.raises(FloatingPointError, match="epoch 1: try a smaller learning_rate"):
+        fit(nin.build(TINY, how), few, how, epochs=2, batch_size=10, plan=CPU, observers=[events.append])
+    assert isinstance(events[-1], Ended)  # whoever watches is told
+
+
+def test_an_interrupt_waits_for_the_step_and_keeps_the_finished_epochs(few):
+    def press_stop(event):
+        if isinstance(event, Step) and event.step == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    events = []
+    before = signal.getsignal(signal.SIGINT)
+    model, history = train_tiny(few, epochs=3, observers=[press_stop, events.append])
+    assert [row["epoch"] for row in history.rows] == [1]
+    assert sum(isinstance(e, Step) for e in events) == 6
+    assert events[-1].interrupted
+    assert signal.getsignal(signal.SIGINT) is before
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+def test_training_outside_the_main_thread(few):
+    done = []
+    thread = threading.Thread(target=lambda: done.append(train_tiny(few, epochs=1)))
+    thread.start()
+    thread.join(60)
+    assert len(done[0][1].rows) == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_training_on_the_mini_set_learns(seed):
+    """A third of the class run, with its net and recipe: far above the 0.1 of guessing."""
+    mini, how = load("mini"), recipe("default")
+    data = Dataset("mini", mini.train.first(2_000), mini.val.first(500), mini.test)
+    model = nin.build(network("paper-mnist"), how, seed)
+    history = fit(model, data, how, epochs=2, batch_size=32, seed=seed, observers=[])
+    assert history.last["val_accuracy"] > 0.4
+
+
+# ── recipes, plans, history ──────────────────────────────────────────────────────────────────────
+
+
+def test_the_one_cycle_schedule():
+    how, steps = recipe("default"), 1000
+    rates = [learning_rate(how, step, steps) for step in range(steps)]
+    assert rates[0] == pytest.approx(0.05 / 25)
+    assert max(rates) == rates[200] == pytest.approx(0.05)
+    assert rates[:201] == sorted(rates[:201]) and rates[200:] == sorted(rates[200:], reverse=True)
+    assert 0 < rates[-1] < 1e-5
+    assert {learning_rate(recipe("published"), s, 10) for s in range(10)} == {0.1}
+    assert all(learning_rate(how, s, n) > 0 for n in (1, 2, 3) for s in range(n))
+    parameter = [nn.Parameter(torch.zeros(1))]
+    optimizer = torch.optim.SGD(parameter, 0.05)
+    peer = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 0.05, total_steps=1001, pct_start=0.2, cycle_momentum=False
+    )
+    for step in range(0, 1000):
+        assert rates[step] == pytest.approx(peer.get_last_lr()[0], rel=0.05, abs=1e-6)
+        optimizer.step()
+        peer.step()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learning_rate": 0}, "learning_rate must be above 0, got 0"),
+        ({"learning_rate": math.nan}, "learning_rate must be above 0, got nan"),
+        ({"momentum": 1.0}, "momentum must be at least 0 and below 1"),
+        ({"nesterov": True}, "nesterov needs a momentum"),
+        ({"schedule": "cosine"}, "schedule must be one of constant, one-cycle, got 'cosine'"),
+        ({"warmup": 1.0}, "warmup"),
+        ({"clip": 0}, "clip must be above 0 or None"),
+        ({"init": "zeros"}, "init must be one of pytorch, xavier, kaiming"),
+    ],
+)
+def test_recipes_that_make_no_sense(options, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**{"learning_rate": 0.1, **options})
+    with pytest.raises(ValueError, match="there is no recipe named 'best'"):
+        recipe("best")
+    assert set(RECIPES) == {"published", "default"}
+
+
+def test_plans(monkeypatch):
+    from nin_lib.engine import device
+
+    assert str(Plan("cpu", keep_memory=True)) == "cpu, float32, channels last, memory kept"
+    with pytest.raises(ValueError, match="precision must be one of float32, bfloat16, got 'int8'"):
+        plan("cpu", "int8")
+    amx = {"amx_bf16": True, "avx512_bf16": True}
+    monkeypatch.setattr(device.torch.cpu, "get_capabilities", lambda: amx)
+    monkeypatch.setattr(device.torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    assert plan("cpu").precision == "bfloat16"
+    assert plan("cpu", "float32").precision == "float32"
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert plan("cpu").precision == "float32"
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    monkeypatch.setattr(device.torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert plan("cpu").precision == "float32"
+    monkeypatch.setattr(device.sys, "platform", "win32")
+    assert plan("cpu").keep_memory is False and device.set_allocator({-4: 0}) is False
+
+
+def test_a_bfloat16_run_learns_too(few):
+    _, history = train_tiny(few, epochs=3, plan=Plan("cpu", "bfloat16"))
+    assert history.last["train_loss"] < history.rows[0]["train_loss"]
+
+
+def test_history_round_trip(few, tmp_path):
+    _, history = train_tiny(few)
+    assert History.from_json(history.to_json()) == history
+    history.save(tmp_path / "run.json")
+    history.save(tmp_path / "run.csv")
+    assert History.from_json((tmp_path / "run.json").read_text(encoding="utf-8")) == history
+    lines = (tmp_path / "run.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "epoch,train_loss,train_accuracy,val_loss,val_accuracy" and len(lines) == 3
+    assert history.column("epoch") == [1, 2]
+    with pytest.raises(ValueError, match="no epoch was finished"):
+        _ = History().last
+    with pytest.raises(ValueError, match="name must be one of epoch, train_loss"):
+        history.column("speed")
+    for text in ("[]", '{"rows": []}', '{"rows": [{"epoch": 1}], "about": {}}'):
+        with pytest.raises(ValueError, match="a history is|a row has the keys"):
+            History.from_json(text)
+
+
+def test_float_images_and_several_channels():
+    rng = np.random.default_rng(0)
+    split = Split(rng.random((20, 3, 9, 9), np.float32), rng.integers(0, 4, 20), classes=4)
+    data = Dataset("noise", split, split, split)
+    net = Network((Block(3, (5, 4)),), in_channels=3, input_size=9)
+    history = fit(nin.NiN(net), data, Recipe(0.1), epochs=1, batch_size=6, plan=CPU, observers=[])
+    assert len(history.rows) == 1
