@@ -26,7 +26,9 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 
 PIP = shlex.split("-m pip install --no-input --disable-pip-version-check --progress-bar off")
 PYTEST = shlex.split("-m pytest -q")
-NBVAL = shlex.split("--nbval --nbval-current-env --nbval-cell-timeout=600 --timeout=900")
+NBVAL = shlex.split(
+    "--nbval --nbval-current-env --nbval-cell-timeout=600 --timeout=900 -p no:cacheprovider"
+)
 BOOK = shlex.split(
     "-c 'from jupyter_book.cli.main import main; main()' build ."
     " --config book/_config.yml --toc book/_toc.yml --path-output book -W --keep-going"
@@ -66,7 +68,7 @@ def install(*extras: str) -> None:
     make_venv()
     names = missing(wanted)  # asked again: in a new .venv everything is missing
     say(f"Installing {', '.join(names)}. All that pip says goes to .venv/install.log")
-    if "core" in names and cpu_build_is_enough():
+    if not stamp("core").exists() and cpu_build_is_enough():
         say("No NVIDIA GPU here? PyTorch's CPU build is far smaller: press Ctrl-C and run")
         say("  PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make lab")
     groups = ",".join(name for name in names if name != "core")
@@ -155,10 +157,11 @@ def big_step(line: str) -> str:
 
 
 def install_advice(lines: list[str]) -> str:
+    errors = [line for line in lines if "error" in line.lower()] or lines
     free = shutil.disk_usage(ROOT).free / 1e9
     return (
-        "Installing failed. The last lines of .venv/install.log:\n\n"
-        + "".join("    " + line for line in lines[-8:])
+        "Installing failed. From .venv/install.log:\n\n"
+        + "".join("    " + line.lstrip() for line in errors[-8:])
         + "\nRun the same command again: what was downloaded is kept. If it fails again, look at\n"
         "  network     pip must reach its package index (behind a proxy: set HTTPS_PROXY)\n"
         f"  disk space  the core takes some GB, with CUDA about 6; {free:.1f} GB are free"
@@ -237,11 +240,10 @@ def lab(*arguments: str) -> int:
 def test(*arguments: str) -> int:
     """run all tests: units, notebooks, their pairs, the book"""
     install("book", "test")
-    folders = ["notebooks", *(["tests/notebooks"] if (ROOT / "tests/notebooks").exists() else [])]
     return run_all(
         {
-            "unit and property tests": [*PYTEST, "tests", "--ignore=tests/notebooks", *arguments],
-            "notebooks": [*PYTEST, *NBVAL, "-p", "no:cacheprovider", *folders],
+            "unit and property tests": [*PYTEST, "tests", *arguments],
+            "notebooks": [*PYTEST, *NBVAL, "notebooks"],
             "pairs of notebooks": ["tools/notebooks.py", "check"],
             "book": BOOK,
         }
@@ -322,4 +324,5 @@ def main(name: str = "help", *arguments: str) -> int:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # Windows consoles
     sys.exit(main(*sys.argv[1:]))

@@ -6,7 +6,16 @@ This package imports no framework by itself. Models live in modules that bear a 
     from nin_lib import torch as nin      # needs PyTorch
 """
 
-from .flow import Row, ShapeError, Totals, html_table, shape_flow, smallest_input, text_table, totals
+from .flow import (
+    Row,
+    ShapeError,
+    Totals,
+    html_table,
+    shape_flow,
+    smallest_input,
+    text_table,
+    totals,
+)
 from .spec import NETWORKS, PUBLISHED, Block, Dropout, Network, Pool, network
 
 __all__ = [

@@ -9,16 +9,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .flow import text_table, totals
-from .recipe import RECIPES, recipe
+from .history import History
+from .recipe import RECIPES, SIZES, recipe
 from .spec import NETWORKS, network
 
-# Two sizes of everything: the paper's MNIST net on the mini set, the chapter's net on all images.
-SIZES = {
-    "class": dict(net="paper-mnist", data="mini", epochs=3, batch_size=64, input_size=None),
-    "full": dict(net="chapter", data="full", epochs=10, batch_size=128, input_size=224),
-}
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,20 +65,19 @@ def show_shapes(options: argparse.Namespace) -> None:
     size = net.input_size if options.input is None else options.input
     memory = totals(net, size).activation_mib
     print(text_table(net, size))
-    print(f"\n{options.net}, {net.in_channels}×{size}×{size} input. {memory:.2f} MiB of activations")
-    print("for one image (float32, the input included). Receptive field: side in pixels.")
+    image = f"{net.in_channels}×{size}×{size}"
+    print(f"\n{options.net}, {image} input. One image has {memory:.2f} MiB of")
+    print("activations (float32, the input included). Receptive field: side in pixels.")
 
 
 def show_data(options: argparse.Namespace) -> None:
     from .data import download_full, find_full, load
 
-    if options.download:
-        found = download_full(options.folder)
-    else:
-        found = find_full(options.folder)
+    found = download_full(options.folder) if options.download else find_full(options.folder)
     for name in ("mini", "full") if found else ("mini",):
         data = load(name, found)
-        print(f"{name}: {len(data.train)} training, {len(data.val)} held-out, {len(data.test)} test")
+        counts = f"{len(data.train)} training, {len(data.val)} held-out, {len(data.test)} test"
+        print(f"{name}: {counts}")
     print(f"full set: {found or 'not on this machine; nin data --download fetches it'}")
 
 
@@ -88,32 +86,31 @@ def run_training(options: argparse.Namespace) -> None:
     if out:
         out.mkdir(parents=True, exist_ok=True)
     size = SIZES[options.size]
-
     from . import torch as nin
     from .data import load
     from .engine.device import plan
     from .train import evaluate, fit
 
     chosen, how = plan(options.device, options.precision), recipe(options.recipe)
-    data = load(size["data"], options.folder, options.download)
-    model = nin.build(network(size["net"]), how, options.seed)
-    print(f"{size['net']} on {data.name} Fashion-MNIST, recipe {options.recipe}: {chosen}")
+    data = load(size.data, options.folder, options.download)
+    model = nin.build(network(size.network), how, options.seed)
+    print(f"{size.network} on {data.name} Fashion-MNIST, recipe {options.recipe}: {chosen}")
     history = fit(
         model, data, how,
-        epochs=size["epochs"] if options.epochs is None else options.epochs,
-        batch_size=size["batch_size"] if options.batch_size is None else options.batch_size,
-        input_size=size["input_size"], seed=options.seed, plan=chosen,
+        epochs=size.epochs if options.epochs is None else options.epochs,
+        batch_size=size.batch_size if options.batch_size is None else options.batch_size,
+        input_size=size.input_size, seed=options.seed, plan=chosen,
     )  # fmt: skip
     if out:
         save(model, history, out)
     if not history.rows:
         print("stopped before the first epoch was done")
         return
-    loss, accuracy = evaluate(model, data.test, size["input_size"], plan=chosen)
+    loss, accuracy = evaluate(model, data.test, size.input_size, plan=chosen)
     print(f"test images: loss {loss:.3f}, accuracy {accuracy:.3f}")
 
 
-def save(model: object, history: object, out: Path) -> None:
+def save(model: nn.Module, history: History, out: Path) -> None:
     """`history.json`, `history.csv` and `model.safetensors` in the folder `out`."""
     from safetensors.torch import save_model
 

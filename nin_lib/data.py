@@ -145,11 +145,11 @@ def find_file(folder: Path, file: str) -> Path | None:
 def read_folder(folder: Path, name: str) -> Dataset:
     """The four files of `folder` as a `Dataset`; the full set is held against its SHA-256."""
     digests = UNPACKED_SHA256 if name == "full" else {}
-    arrays = [read_idx(find_file(folder, file) or folder / file, digests.get(file)) for file in FILES]
-    for images, labels, path in ((*arrays[:2], FILES[0]), (*arrays[2:], FILES[2])):
-        if len(images) != len(labels):
-            raise DataError(f"{folder / path}: {len(images)} images but {len(labels)} labels")
+    paths = [find_file(folder, file) or folder / file for file in FILES]
+    arrays = [read_idx(path, digests.get(file)) for path, file in zip(paths, FILES, strict=True)]
     train_images, train_labels, test_images, test_labels = arrays
+    check_counts(folder / FILES[0], train_images, train_labels)
+    check_counts(folder / FILES[2], test_images, test_labels)
     cut = len(train_images) - HELD_OUT[name]
     return Dataset(
         name,
@@ -157,6 +157,11 @@ def read_folder(folder: Path, name: str) -> Dataset:
         Split(train_images[cut:], train_labels[cut:].astype(np.int64)),
         Split(test_images, test_labels.astype(np.int64)),
     )
+
+
+def check_counts(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
+    if len(images) != len(labels):
+        raise DataError(f"{path}: {len(images)} images but {len(labels)} labels")
 
 
 def read_idx(path: Path, sha256: str | None = None) -> np.ndarray:

@@ -23,7 +23,7 @@ class ShapeError(ValueError):
 
 @dataclass(frozen=True)
 class Row:
-    """One layer. Counts are for one image; a multiply-add is one multiplication and one addition."""
+    """One layer, for one image. A multiply-add is one multiplication and one addition."""
 
     stage: str  # "block 1", "pool 1", "head", ...
     layer: str  # "11×11 conv, stride 4", ...
@@ -111,8 +111,8 @@ def block_rows(name: str, block: Block, shape: Shape, field: int, jump: int) -> 
         field += (k - 1) * jump
         jump *= stride
         layer = f"{k}×{k} conv" + (f", stride {stride}" if stride > 1 else "")
-        parameters = weights + out_channels
-        yield Row(name, layer, shape, parameters, weights * positions, out_channels * positions, field)
+        multiply_adds, activations = weights * positions, out_channels * positions
+        yield Row(name, layer, shape, weights + out_channels, multiply_adds, activations, field)
         k, stride, padding = block.inner_kernel_size, 1, block.inner_kernel_size // 2
 
 

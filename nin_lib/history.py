@@ -49,7 +49,7 @@ class Step:
 
 @dataclass(frozen=True)
 class EpochEnd:
-    """An epoch is done and the held-out images were looked at; `row` is the new row of the history."""
+    """An epoch is done and the held-out images were looked at; `row` is new in the history."""
 
     row: dict[str, float]
     step: int

@@ -1,7 +1,7 @@
 """How a network is trained, as plain values that every framework reads.
 
-    >>> RECIPES["published"].learning_rate
-    0.1
+>>> RECIPES["published"].learning_rate
+0.1
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Recipe:
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs a momentum above 0, got momentum 0")
         if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
+            known = ", ".join(SCHEDULES)
+            raise ValueError(f"schedule must be one of {known}, got {self.schedule!r}")
         if not 0 < self.warmup < 1:
             raise ValueError(f"warmup must lie between 0 and 1, got {self.warmup!r}")
         if self.clip is not None and not self.clip > 0:
@@ -63,10 +64,28 @@ RECIPES = {
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of that name. Raises `ValueError` for an unknown one, and lists those there are."""
+    """The recipe of that name. Raises `ValueError`, with the names there are, for another."""
     if name not in RECIPES:
         raise ValueError(f"there is no recipe named {name!r}; there are {', '.join(RECIPES)}")
     return RECIPES[name]
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is trained on what, and for how long. A recipe says how."""
+
+    network: str  # a name for `spec.network`
+    data: str  # a name for `data.load`
+    epochs: int
+    batch_size: int
+    input_size: int | None  # side in pixels to which images are enlarged; None: as they are
+
+
+# The same cells and commands at two sizes: one for a laptop in class, one for a GPU or an evening.
+SIZES = {
+    "class": Size("paper-mnist", "mini", epochs=3, batch_size=64, input_size=None),
+    "full": Size("chapter", "full", epochs=10, batch_size=128, input_size=224),
+}
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:

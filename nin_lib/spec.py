@@ -36,7 +36,7 @@ class Block:
     widths: tuple[int, ...]  # channels after each convolution, the k×k one first
     stride: int = 1  # of the first convolution
     padding: int = 0  # zeros added on each side before the first convolution
-    inner_kernel_size: int = 1  # of the others; 1 makes it a NiN block. Odd, padded to keep the size
+    inner_kernel_size: int = 1  # of the others, odd, padded to keep the size; 1 in a NiN block
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(self.widths))
@@ -89,7 +89,7 @@ STAGES: dict[str, type[Stage]] = {"block": Block, "pool": Pool, "dropout": Dropo
 
 @dataclass(frozen=True)
 class Network:
-    """Stages, then global average pooling (`dense` empty) or dense layers of the widths in `dense`."""
+    """Stages, then global average pooling (`dense` empty) or dense layers of those widths."""
 
     stages: tuple[Stage, ...]
     in_channels: int = 1
@@ -227,7 +227,8 @@ ALEXNET = Network(
     (
         Block(11, (96,), stride=4, padding=1), Pool(),
         Block(5, (256,), padding=2), Pool(),
-        Block(3, (384,), padding=1), Block(3, (384,), padding=1), Block(3, (256,), padding=1), Pool(),
+        Block(3, (384,), padding=1), Block(3, (384,), padding=1), Block(3, (256,), padding=1),
+        Pool(),
     ),
     dense=(4096, 4096, 10),
     last_relu=False,
@@ -239,48 +240,55 @@ AUTHOR = "Lin, Chen and Yan 2014; the author's published definition"
 NIN_MAPS = (54, 26, 26, 12, 12, 5, 5)
 CIFAR_MAPS = (32, 16, 16, 8, 8)
 
+PAPER_MNIST = paper_net(
+    (96, 64, 48), (128, 96, 48), (128, 96, 10), in_channels=1, size=28, last_kernel=5
+)
+PAPER_CIFAR10 = paper_net(
+    (192, 160, 96), (192, 192, 192), (192, 192, 10), in_channels=3, size=32, last_kernel=3
+)
+PAPER_CIFAR100 = paper_net(
+    (192, 160, 96), (192, 192, 192), (192, 192, 100), in_channels=3, size=32, last_kernel=3
+)
+PAPER_SVHN = paper_net(
+    (128, 96, 64), (320, 256, 128), (384, 256, 10), in_channels=3, size=32, last_kernel=5
+)
+IMAGENET = alexnet_like(Block(3, (1024, 1024, 1000), padding=1), in_channels=3)
+LATER = "the later ImageNet model of the same author; not in the paper"
+
 PUBLISHED = {
     "chapter": Entry(CHAPTER, 1_992_166, NIN_MAPS, f"{D2L}, section 8.3"),
-    "paper-mnist": Entry(
-        paper_net((96, 64, 48), (128, 96, 48), (128, 96, 10), in_channels=1, size=28, last_kernel=5),
-        349_674, (28, 14, 14, 7, 7), AUTHOR),
-    "paper-cifar10": Entry(
-        paper_net((192, 160, 96), (192, 192, 192), (192, 192, 10), in_channels=3, size=32, last_kernel=3),
-        966_986, CIFAR_MAPS, AUTHOR),
-    "paper-cifar100": Entry(
-        paper_net((192, 160, 96), (192, 192, 192), (192, 192, 100), in_channels=3, size=32, last_kernel=3),
-        984_356, CIFAR_MAPS, AUTHOR),
-    "paper-svhn": Entry(
-        paper_net((128, 96, 64), (320, 256, 128), (384, 256, 10), in_channels=3, size=32, last_kernel=5),
-        1_986_026, CIFAR_MAPS, AUTHOR),
-    "imagenet": Entry(
-        alexnet_like(Block(3, (1024, 1024, 1000), padding=1), in_channels=3),
-        7_595_176, NIN_MAPS, "the later ImageNet model of the same author; not in the paper"),
-}  # fmt: skip
+    "paper-mnist": Entry(PAPER_MNIST, 349_674, (28, 14, 14, 7, 7), AUTHOR),
+    "paper-cifar10": Entry(PAPER_CIFAR10, 966_986, CIFAR_MAPS, AUTHOR),
+    "paper-cifar100": Entry(PAPER_CIFAR100, 984_356, CIFAR_MAPS, AUTHOR),
+    "paper-svhn": Entry(PAPER_SVHN, 1_986_026, CIFAR_MAPS, AUTHOR),
+    "imagenet": Entry(IMAGENET, 7_595_176, NIN_MAPS, LATER),
+}
 
-COMPARED = {  # what the chapter's network is held against; shapes and costs, not training details
+# What the chapter's network is held against: shapes and costs, not training details.
+VGG_MAPS = (224, 112, 112, 56, 56, 56, 28, 28, 28, 14, 14, 14, 7)
+VGG11 = vgg11((64,), (128,), (256, 256), (512, 512), (512, 512))
+VGG11_THIN = vgg11((16,), (32,), (64, 64), (128, 128), (128, 128))
+ONE_1X1 = alexnet_like(Block(3, (10, 10), padding=1), depth=2)
+THREE_1X1 = alexnet_like(Block(3, (10,) * 4, padding=1), depth=4)
+NO_1X1 = alexnet_like(Block(3, (10, 10, 10), padding=1, inner_kernel_size=3), inner=3)
+ALEXNET_HEAD = alexnet_like(dense=(4096, 4096, 10))
+DENSE_10 = alexnet_like(Block(3, (10, 10, 10), padding=1), dense=(10,))
+
+COMPARED = {
     "lenet": Entry(LENET, 61_706, (28, 14, 10, 5), f"{D2L}, section 7.6"),
     "alexnet": Entry(ALEXNET, 46_764_746, (54, 26, 26, 12, 12, 12, 12, 5), f"{D2L}, section 8.1"),
-    "vgg11": Entry(
-        vgg11((64,), (128,), (256, 256), (512, 512), (512, 512)),
-        128_806_154, (224, 112, 112, 56, 56, 56, 28, 28, 28, 14, 14, 14, 7), f"{D2L}, section 8.2"),
-    "vgg11-thin": Entry(
-        vgg11((16,), (32,), (64, 64), (128, 128), (128, 128)),
-        43_093_322, (224, 112, 112, 56, 56, 56, 28, 28, 28, 14, 14, 14, 7), f"{D2L}, section 8.2"),
-    "nin-one-1x1": Entry(
-        alexnet_like(Block(3, (10, 10), padding=1), depth=2), 1_769_112, NIN_MAPS, "a variant"),
-    "nin-three-1x1": Entry(
-        alexnet_like(Block(3, (10,) * 4, padding=1), depth=4), 2_215_220, NIN_MAPS, "a variant"),
-    "nin-3x3": Entry(
-        alexnet_like(Block(3, (10, 10, 10), padding=1, inner_kernel_size=3), inner=3),
-        5_549_094, NIN_MAPS, "a variant: 3×3 in place of 1×1"),
+    "vgg11": Entry(VGG11, 128_806_154, VGG_MAPS, f"{D2L}, section 8.2"),
+    "vgg11-thin": Entry(VGG11_THIN, 43_093_322, VGG_MAPS, f"{D2L}, section 8.2"),
+    "nin-one-1x1": Entry(ONE_1X1, 1_769_112, NIN_MAPS, "variant: one 1×1 in a block"),
+    "nin-three-1x1": Entry(THREE_1X1, 2_215_220, NIN_MAPS, "variant: three 1×1 in a block"),
+    "nin-3x3": Entry(NO_1X1, 5_549_094, NIN_MAPS, "variant: 3×3 in place of 1×1"),
     "nin-alexnet-head": Entry(
-        alexnet_like(dense=(4096, 4096, 10)), 58_105_354, NIN_MAPS[:-1],
-        "a variant: NiN's first three blocks, AlexNet's dense layers"),
+        ALEXNET_HEAD, 58_105_354, NIN_MAPS[:-1], "variant: blocks 1 to 3, AlexNet's dense layers"
+    ),
     "nin-dense-10": Entry(
-        alexnet_like(Block(3, (10, 10, 10), padding=1), dense=(10,)), 1_994_676, NIN_MAPS,
-        "a variant: one dense layer 250 → 10 in place of global average pooling"),
-}  # fmt: skip
+        DENSE_10, 1_994_676, NIN_MAPS, "variant: a dense layer 250 → 10 in place of averaging"
+    ),
+}
 
 NETWORKS = PUBLISHED | COMPARED
 

@@ -1,4 +1,4 @@
-"""Network in Network in PyTorch: a block is five lines, a network is a flat sequence of them.
+"""Network in Network in PyTorch: a block is a few lines, a network a flat sequence of them.
 
     from nin_lib import network, torch as nin
     model = nin.NiN(network("chapter"))
@@ -28,15 +28,17 @@ def nin_block(
     inner_kernel_size: int = 1,
     last_relu: bool = True,
 ) -> nn.Sequential:
-    """A k×k convolution, then a 1×1 convolution for each further width, a ReLU after each.
+    """A k×k convolution, then a 1×1 convolution for each further width.
 
-    N×in_channels×H×W → N×widths[-1]×H'×W'. With `last_relu` false the last ReLU is left out.
+    A ReLU follows each; with `last_relu` false the last one is left out.
+    N×in_channels×H×W → N×widths[-1]×H'×W'.
     Source: Lin, Chen and Yan 2014, section 3.1 (mlpconv).
     """
-    layers = [nn.Conv2d(in_channels, widths[0], kernel_size, stride, padding), nn.ReLU()]
+    first = nn.Conv2d(in_channels, widths[0], kernel_size, stride, padding)
+    layers = [first, nn.ReLU()]
+    k, same = inner_kernel_size, inner_kernel_size // 2  # 1 and 0 in NiN
     for before, after in zip(widths, widths[1:], strict=False):
-        inner = nn.Conv2d(before, after, inner_kernel_size, padding=inner_kernel_size // 2)
-        layers += [inner, nn.ReLU()]
+        layers += [nn.Conv2d(before, after, k, padding=same), nn.ReLU()]
     return nn.Sequential(*(layers if last_relu else layers[:-1]))
 
 

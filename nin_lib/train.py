@@ -1,8 +1,8 @@
 """`fit`: the training loop and its events. It knows nothing of NiN; any classifier will do.
 
-    model = nin.build(network("paper-mnist"), recipe("default"), seed=0)
-    history = fit(model, load("mini"), recipe("default"), epochs=5, batch_size=64)
-    loss, accuracy = evaluate(model, load("mini").test)
+model = nin.build(network("paper-mnist"), recipe("default"), seed=0)
+history = fit(model, load("mini"), recipe("default"), epochs=5, batch_size=64)
+loss, accuracy = evaluate(model, load("mini").test)
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def fit(
     the order of the samples and dropout. `plan`: how the machine is used (device, precision ...);
     None chooses by rule, a GPU where there is one.
     `observers` receive the events of `nin_lib.history`; None picks one that fits the place
-    (`watch.default`). An interrupt (Ctrl-C, or the stop button of a notebook) ends the run after the
-    step that is under way; the model stays as it then is, and the history has the finished epochs.
+    (`watch.default`). An interrupt (Ctrl-C, or the stop button of a notebook) ends the run after
+    the step under way; the model stays as it then is, and the history has the finished epochs.
 
     Raises `ValueError` when an argument, the data or the model do not fit each other, and
     `FloatingPointError` when the loss stops being a number.

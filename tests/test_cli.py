@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,10 @@ def pythons():
     named = [shutil.which(f"python3.{minor}") for minor in (11, 12, 13)]
     managed = sorted(Path.home().glob(".pyenv/versions/3.1[123].*/bin/python"))
     found = [*filter(None, named), *map(str, managed)]
-    return [sys.executable, *(python for python in found if run_python("-c", "", python=python).returncode == 0)]
+    return [
+        sys.executable,
+        *(python for python in found if run_python("-c", "", python=python).returncode == 0),
+    ]
 
 
 @pytest.mark.parametrize("python", pythons())
@@ -84,9 +88,9 @@ def test_data(capsys):
 
 def test_train_from_a_terminal(tmp_path, monkeypatch, capsys):
     """The command itself, on a net small enough to train in a second."""
-    monkeypatch.setitem(cli.SIZES["class"], "net", "tiny")
     from nin_lib import spec
 
+    monkeypatch.setitem(cli.SIZES, "class", replace(cli.SIZES["class"], network="tiny"))
     tiny = spec.Network((spec.Block(3, (4, 10), stride=3),), input_size=28)
     monkeypatch.setitem(spec.NETWORKS, "tiny", spec.Entry(tiny, 90, (9,), "made up"))
     out = tmp_path / "run"

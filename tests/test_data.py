@@ -1,4 +1,4 @@
-"""Fashion-MNIST: the mini set, the full one where it is present, and every way a file can be wrong."""
+"""Fashion-MNIST: the mini set, the full one where it is, every way a file can be wrong."""
 
 import functools
 import gzip
@@ -15,7 +15,9 @@ from nin_lib import data
 from nin_lib.data import FILES, DataError, Split, load
 
 ROOT = Path(__file__).resolve().parents[1]
-full_set = pytest.mark.skipif(data.find_full() is None, reason="the full set is not on this machine")
+full_set = pytest.mark.skipif(
+    data.find_full() is None, reason="the full set is not on this machine"
+)
 
 
 def test_the_mini_set_is_balanced_and_small():
@@ -40,7 +42,9 @@ def test_the_mini_set_is_part_of_the_full_one_image_by_image():
     mini, full = load("mini"), load("full")
     for part in ("train", "val", "test"):
         small, large = getattr(mini, part), getattr(full, part)
-        where = {image.tobytes(): label for image, label in zip(large.images, large.labels, strict=True)}
+        where = {
+            image.tobytes(): label for image, label in zip(large.images, large.labels, strict=True)
+        }
         assert all(
             where.get(image.tobytes()) == label
             for image, label in zip(small.images, small.labels, strict=True)
@@ -119,7 +123,10 @@ IMAGES, LABELS = f"{FILES[0]}.gz", f"{FILES[1]}.gz"
     [
         (lambda f: spoil(f / IMAGES, (f / IMAGES).read_bytes()[:300]), "cut off or damaged"),
         (lambda f: spoil(f / IMAGES, b""), "an empty file"),
-        (lambda f: spoil(f / IMAGES, b"<!DOCTYPE html><title>Log in</title>"), "a web page, not data"),
+        (
+            lambda f: spoil(f / IMAGES, b"<!DOCTYPE html><title>Log in</title>"),
+            "a web page, not data",
+        ),
         (lambda f: spoil(f / IMAGES, gzip.compress(b"<html>")), "a web page"),
         (lambda f: spoil(f / IMAGES, gzip.compress(b"\1\2\3\4")), "begins with 01 02 03 04"),
         (lambda f: spoil(f / IMAGES, (f / LABELS).read_bytes()), "holds labels where .* images"),
@@ -130,7 +137,9 @@ IMAGES, LABELS = f"{FILES[0]}.gz", f"{FILES[1]}.gz"
             "5 images but 12 labels",
         ),
         (
-            lambda f: spoil(f / LABELS, gzip.compress(gzip.decompress((f / LABELS).read_bytes())[:-2])),
+            lambda f: spoil(
+                f / LABELS, gzip.compress(gzip.decompress((f / LABELS).read_bytes())[:-2])
+            ),
             "18 bytes where its header promises 20",
         ),
         (
@@ -208,8 +217,6 @@ def test_downloading_falls_back_to_the_next_source(server, tmp_path):
     assert sorted(p.name for p in got.iterdir()) == sorted(f"{f}.gz" for f in FILES)
     (folder / IMAGES).unlink()  # what is there and right is not fetched again
     data.download_full(tmp_path / "got", (address,), digests(got), timeout=5)
-
-
 
 
 def test_a_web_page_in_place_of_the_file_leaves_nothing_behind(server, tmp_path):

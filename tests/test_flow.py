@@ -21,7 +21,15 @@ from nin_lib.flow import (
 from nin_lib.spec import NETWORKS, Block, Dropout, Network, Pool, network
 
 LAYERS = (nn.Conv2d, nn.MaxPool2d, nn.Dropout, nn.Linear, nin.GlobalAveragePool)
-CHECKED = {"chapter", "paper-mnist", "paper-cifar10", "paper-svhn", "lenet", "nin-3x3", "nin-dense-10"}
+CHECKED = {
+    "chapter",
+    "paper-mnist",
+    "paper-cifar10",
+    "paper-svhn",
+    "lenet",
+    "nin-3x3",
+    "nin-dense-10",
+}
 
 
 def what_torch_does(net, size):
@@ -30,7 +38,9 @@ def what_torch_does(net, size):
     rows, handles = [], []
     for layer in model.modules():
         if isinstance(layer, LAYERS):
-            handles.append(layer.register_forward_hook(lambda m, _, out: rows.append((m, out.shape))))
+            handles.append(
+                layer.register_forward_hook(lambda m, _, out: rows.append((m, out.shape)))
+            )
     counter = FlopCounterMode(display=False)
     with torch.no_grad():
         model(torch.zeros(1, net.in_channels, *size))
@@ -189,9 +199,7 @@ def test_the_ledger(name):
 
 def test_both_rounding_rules_of_the_papers_net():
     net = network("paper-mnist")
-    down = Network(
-        tuple(Pool() if isinstance(s, Pool) else s for s in net.stages), input_size=28
-    )
+    down = Network(tuple(Pool() if isinstance(s, Pool) else s for s in net.stages), input_size=28)
     assert totals(net).parameters == totals(down).parameters  # counting cannot notice
     assert round(totals(net).multiply_adds / 1e6, 1) == 50.7
     assert round(totals(down).multiply_adds / 1e6, 1) == 43.9

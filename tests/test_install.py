@@ -299,7 +299,7 @@ def test_pip_shows_its_big_steps_and_logs_the_rest(start, monkeypatch, capsys):
     assert not (start.VENV / "half-done").exists()
 
 
-def test_a_failed_install_shows_the_end_of_the_log_and_what_to_try(start, monkeypatch):
+def test_a_failed_install_shows_its_errors_and_what_to_try(start, monkeypatch):
     pretend_pip(start, monkeypatch, "ERROR: no route to host", code=1)
     with pytest.raises(start.Failed) as failure:
         start.pip_install("x")

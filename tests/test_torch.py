@@ -91,11 +91,15 @@ def test_wrong_images_are_refused_with_words():
 
 def test_a_seed_gives_the_same_weights_and_leaves_the_random_state_alone():
     state = torch.get_rng_state()
-    first, again, other = (nin.build(network("paper-mnist"), recipe("default"), s) for s in (1, 1, 2))
+    first, again, other = (
+        nin.build(network("paper-mnist"), recipe("default"), s) for s in (1, 1, 2)
+    )
     assert torch.equal(torch.get_rng_state(), state)
     for a, b in zip(first.parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b)
-    assert any(not torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
+    assert any(
+        not torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True)
+    )
 
 
 def test_initialisations():

@@ -73,7 +73,16 @@ def test_one_epoch_is_sgd_written_out(few):
     """The published recipe, step by step, without the library."""
     how = Recipe(0.1, init="xavier")
     model, by_hand = (nin.build(TINY, how, seed=1) for _ in range(2))
-    fit(model, few, how, epochs=1, batch_size=40, seed=1, plan=Plan("cpu", channels_last=False), observers=[])
+    fit(
+        model,
+        few,
+        how,
+        epochs=1,
+        batch_size=40,
+        seed=1,
+        plan=Plan("cpu", channels_last=False),
+        observers=[],
+    )
     images = torch.tensor(few.train.images).float()[:, None] / 255
     labels = torch.tensor(few.train.labels)
     for part in torch.tensor(order(100, 1, 1)).split(40):
@@ -139,7 +148,15 @@ def test_a_loss_that_is_no_number_is_said(few):
     how = Recipe(1e20)
     events = []
     with pytest.raises(FloatingPointError, match="epoch 1: try a smaller learning_rate"):
-        fit(nin.build(TINY, how), few, how, epochs=2, batch_size=10, plan=CPU, observers=[events.append])
+        fit(
+            nin.build(TINY, how),
+            few,
+            how,
+            epochs=2,
+            batch_size=10,
+            plan=CPU,
+            observers=[events.append],
+        )
     assert isinstance(events[-1], Ended)  # whoever watches is told
 
 

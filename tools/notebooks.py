@@ -65,6 +65,7 @@ def freeze(nb: NotebookNode) -> NotebookNode:
     for number, cell in enumerate(nb.cells, start=1):
         cell["id"] = f"cell-{number:02d}"
         cell.metadata.pop("execution", None)
+        cell.metadata = NotebookNode(sorted(cell.metadata.items()))  # order says nothing
         if cell.cell_type == "code":
             cell.outputs = _frozen_outputs(cell.outputs)
     return nb

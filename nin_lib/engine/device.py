@@ -55,7 +55,7 @@ class Plan:
     def place(self, model: nn.Module) -> nn.Module:
         """`model` on the device and in the memory layout (in place)."""
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        return model.to(self.device, memory_format=layout)
+        return model.to(self.device).to(memory_format=layout)
 
     def layout(self, images: Tensor) -> Tensor:
         return images.to(memory_format=torch.channels_last) if self.channels_last else images
@@ -133,4 +133,5 @@ def set_allocator(options: dict[int, int]) -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:  # another C library
         return False
-    return all([mallopt(option, value) == 1 for option, value in options.items()])
+    done = [mallopt(option, value) == 1 for option, value in options.items()]
+    return all(done)

@@ -29,6 +29,7 @@ from nin_lib.widgets import still
 from nin_lib.widgets.still import WORDS, Points, Row
 
 INTERVAL = 0.25  # seconds: at most four messages a second go to the page
+ENOUGH = 256  # images in a training point, or a 40th of an epoch: fewer are mostly noise
 LIMIT = 500  # points of a series; beyond it, neighbours are merged
 ROWS = 10  # rows of the table
 
@@ -60,7 +61,7 @@ class LiveCurves(anywidget.AnyWidget):
         self._publish()
 
     def _reset(self, epochs: float | None, steps_per_epoch: int = 1) -> None:
-        self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
+        self._epochs, self._steps_per_epoch, self._enough = epochs, steps_per_epoch, 1
         self._status, self._running, self._now = "ready", False, 0.0
         self._points: dict[str, Points] = {name: [] for name in WORDS}
         self._rows: list[Row] = []
@@ -74,11 +75,12 @@ class LiveCurves(anywidget.AnyWidget):
         if isinstance(event, Started):
             again = self._status != "ready"  # a second run shows itself where it is started
             self._reset(event.epochs, max(1, event.steps_per_epoch))
+            self._enough = min(ENOUGH, event.images // 40)
             self._begin(again)
         elif isinstance(event, Step):
             self._now = event.step / self._steps_per_epoch
             self._gather(event)
-            if self._due():
+            if self._images >= self._enough and self._due():
                 self._close_window()
                 self._publish()
         elif isinstance(event, EpochEnd):

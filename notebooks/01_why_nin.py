@@ -1,0 +1,154 @@
+# ---
+# jupyter:
+#   chapter:
+#     compared: 6
+#   jupytext:
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: chapter,-jupytext.text_representation
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1. Why Network in Network
+#
+# By 2013 an image classifier was built in two parts: convolutions that look for patterns, then a *head* of dense layers that decides. The head looks harmless. In this notebook you find out what it costs, and what Network in Network (NiN) puts in its place.
+#
+# **You will learn**
+#
+# 1. to work out where the parameters of such a network are;
+# 2. what a dense head does to *place* and to *image size*;
+# 3. the two ideas with which NiN does without it.
+#
+# **You need** convolutions, pooling and dense layers by name. **Time** about 8 minutes.
+
+# %%
+import matplotlib.pyplot as plt
+
+from nin_lib import network, shape_flow, text_table, totals
+
+# %% [markdown]
+# ## A network in two parts
+#
+# AlexNet is the network that began the story in 2012. Here is the version for images of 1×224×224 numbers: one channel (grey), 224 pixels high and wide. `shape_flow` walks through its layers and does the arithmetic of each one; no network is built or run yet.
+
+# %%
+alexnet = network("alexnet")
+for row in shape_flow(alexnet):
+    print(f"{row.stage:9}{row.layer:26}{row.size}")
+
+# %% [markdown]
+# Read it from top to bottom: the maps become smaller and more numerous, until 256 maps of 5×5 numbers are left. Then three dense layers, the *head*, turn them into 10 numbers, one for each class.
+#
+# **Predict before you go on.** Eight layers of this network have parameters: five convolutions and three dense layers. What percentage of all its parameters is in the three dense layers? Write your guess into the next cell.
+
+# %%
+my_guess = 50  # percent
+
+# %% [markdown]
+# The first dense layer alone: each of its 4,096 outputs has a weight for *every* number that comes in, and one bias.
+
+# %%
+inputs = 256 * 5 * 5
+weights = inputs * 4096
+biases = 4096
+print(f"{inputs:,} inputs, so {weights:,} weights and {biases:,} biases")
+print(f"together {weights + biases:,} parameters")
+
+# %% [markdown]
+# A convolution, on the other hand, uses the same small kernel at every place. Now all the layers together:
+
+# %%
+parameters = {"convolutions": 0, "dense layers": 0}
+for row in shape_flow(alexnet):
+    kind = "dense layers" if row.layer == "dense" else "convolutions"
+    parameters[kind] += row.parameters
+
+total = sum(parameters.values())
+for kind, number in parameters.items():
+    print(f"{kind:13}{number:>12,}  {100 * number / total:.0f} %")
+print(f"{'together':13}{total:>12,}")
+
+# %% mystnb={"image": {"alt": "Bar chart of the parameters of AlexNet, layer by layer: the first two dense layers tower over all convolutions."}}
+layers = [row for row in shape_flow(alexnet) if row.parameters]
+names = [f"{row.layer}\n→ {row.size}" for row in layers]
+millions = [row.parameters / 1e6 for row in layers]
+
+plt.figure(figsize=(9, 3))
+bars = plt.bar(range(len(layers)), millions, color="#0072B2")
+for bar, row in zip(bars, layers, strict=True):
+    if row.layer == "dense":
+        bar.set(color="#D55E00", hatch="//", edgecolor="white")
+plt.xticks(range(len(layers)), names, fontsize=7)
+plt.ylabel("million parameters")
+plt.title("AlexNet: convolutions (blue), dense layers (hatched)")
+plt.tight_layout()
+plt.show()
+
+# %% [markdown]
+# Most people guess too low. The convolutions, which do the seeing, hold a small part of the parameters; two dense layers hold nearly all the rest.
+#
+# ## What a dense head does to place and size
+#
+# **Place.** Before the head, a number still has a place: it says what was found *in the upper left*. The head begins by laying all the numbers in one long row. For a dense layer neighbours mean nothing: you could shuffle the row once and for all, and train just as well.
+#
+# **Size.** A dense layer has one weight for each number that arrives, so it is made for one image size. For larger images it has to be made anew, and larger. Let us ask both networks for other sizes:
+
+# %%
+nin = network("chapter")
+print("image size      AlexNet          NiN")
+for size in (224, 256, 320):
+    left = totals(alexnet, size).parameters
+    right = totals(nin, size).parameters
+    print(f"{size:>10}   {left:>10,}   {right:>10,}")
+
+# %% [markdown]
+# The right column does not move. Why not?
+#
+# <details><summary>Answer</summary>
+#
+# NiN has convolutions only, and a convolution uses one kernel at every place: more places, same kernel. At the end each map is *averaged*, whatever its size. No layer needs to know how large the image was.
+#
+# </details>
+#
+# ## The two ideas
+#
+# Min Lin, Qiang Chen and Shuicheng Yan proposed in *Network In Network* (2014; a preprint came out in December 2013) to
+#
+# 1. follow each convolution by **1×1 convolutions**: a small multilayer perceptron applied at every pixel, which mixes the channels found there ([notebook 2](02_one_by_one_convolution.ipynb) and [3](03_nin_block.ipynb));
+# 2. end with **global average pooling**: as many maps as classes, and the mean of each map is the score of its class ([notebook 4](04_nin_network.ipynb)).
+#
+# The network of this chapter takes its kernel sizes, 11, 5 and 3, from AlexNet. One thing to keep straight: the networks *in the paper* have three blocks and are for small images (`network("paper-mnist")` is one; we train it in [notebook 5](05_training.ipynb)). The four-block network for 224×224 images came later, as the same author's model for ImageNet, and *Dive into Deep Learning* adapted it to Fashion-MNIST. That is the one built here.
+
+# %%
+print(text_table(nin))
+
+# %% [markdown]
+# ## Fewer parameters: is that less work?
+#
+# A *multiply-add* is one multiplication and one addition, the unit in which the work of a network is counted. **Predict:** NiN has far fewer parameters than AlexNet. Does it also need far fewer multiply-adds for one image?
+
+# %%
+print(f"{'':8}{'parameters':>14}{'multiply-adds':>16}")
+for name in ("alexnet", "vgg11", "chapter"):
+    sums = totals(network(name))
+    print(f"{name:8}{sums.parameters:>14,}{sums.multiply_adds:>16,}")
+
+a, n = totals(alexnet), totals(nin)
+print()
+print("AlexNet : NiN")
+print(f"parameters     {a.parameters / n.parameters:.0f} : 1")
+print(f"multiply-adds  {a.multiply_adds / n.multiply_adds:.1f} : 1")
+
+# %% [markdown]
+# No. A dense weight is used once for an image; a weight of a convolution is used once *at every place*. So the head holds nearly all the parameters and does little of the work, and taking it away saves much of the first and little of the second. Keep the two apart whenever somebody calls a network "small".
+#
+# ## Take-aways
+#
+# 1. In AlexNet most parameters are in the dense head, because a dense layer has a weight for every pair of input and output.
+# 2. A dense head forgets place, and it fixes the image size.
+# 3. NiN mixes channels with 1×1 convolutions at every pixel, and averages one map per class at the end. That saves parameters; the work stays of the same order.
+#
+# **Before you go on, from memory:** Which single layer of AlexNet has the most parameters, and why? Why does the parameter count of NiN not depend on the size of the image?

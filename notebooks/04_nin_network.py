@@ -1,0 +1,242 @@
+# ---
+# jupyter:
+#   chapter:
+#     compared: 12
+#   jupytext:
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: chapter,-jupytext.text_representation
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 4. The whole network
+#
+# Four blocks, three poolings, and an average. You put them together, and you follow an image of 224×224 pixels all the way down to ten numbers.
+#
+# **You will learn**
+#
+# 1. to assemble NiN as a flat sequence of layers;
+# 2. to work out the shape after every layer, on paper;
+# 3. what global average pooling does, and which image sizes the network takes.
+#
+# **You need** [notebook 3](03_nin_block.ipynb). **Time** about 20 minutes.
+#
+# **From memory:** Which layers make up an NiN block? Which of them can change the height of a map?
+
+# %%
+import torch
+from torch import nn
+
+from nin_lib import (
+    ShapeError, network, shape_flow, smallest_input, text_table, totals,
+)  # fmt: skip
+from nin_lib import torch as nin
+
+_ = torch.manual_seed(0)
+
+# %% [markdown]
+# ## Assembled
+#
+# The kernel sizes 11, 5, 3 and the widths 96, 256, 384 are AlexNet's. A max pooling of 3×3 with stride 2 follows each of the first three blocks. The fourth block has as many channels as there are classes, and the mean of each of its maps is the *logit* of a class: the score that softmax turns into a probability. Dropout before the last block is the only regularisation.
+
+# %%
+def nin_block(in_channels, out_channels, kernel_size, stride, padding):
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding),
+        nn.ReLU(),
+        nn.Conv2d(out_channels, out_channels, kernel_size=1),
+        nn.ReLU(),
+        nn.Conv2d(out_channels, out_channels, kernel_size=1),
+        nn.ReLU(),
+    )
+
+
+model = nn.Sequential(
+    nin_block(1, 96, kernel_size=11, stride=4, padding=0),
+    nn.MaxPool2d(kernel_size=3, stride=2),
+    nin_block(96, 256, kernel_size=5, stride=1, padding=2),
+    nn.MaxPool2d(kernel_size=3, stride=2),
+    nin_block(256, 384, kernel_size=3, stride=1, padding=1),
+    nn.MaxPool2d(kernel_size=3, stride=2),
+    nn.Dropout(0.5),
+    nin_block(384, 10, kernel_size=3, stride=1, padding=1),
+    nn.AdaptiveAvgPool2d(1),
+    nn.Flatten(),
+)
+print(f"{sum(p.numel() for p in model.parameters()):,} parameters")
+
+# %% [markdown]
+# ## The shape after every layer
+#
+# One rule is enough for convolutions and for poolings. From $n$ pixels, with kernel size $k$, padding $p$ and stride $s$, there come
+#
+# $$\left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1.$$
+#
+# The brackets round down: a window that does not fit any more is left out. Get the code of the rule right first:
+
+# %%
+def out_size(n, kernel_size, stride=1, padding=0):
+    return (n + 2 * padding - kernel_size) // stride + 1
+
+
+print("block 1:", out_size(224, kernel_size=11, stride=4))
+
+# %% [markdown]
+# Now fill in the shape flow. The first stage is done for you, the second has its formula, the others are yours: put a number in the place of each `None` and run the cell. (Use paper. `out_size` is for checking.)
+#
+# | stage | kernel | stride | padding | formula | height and width |
+# |---|---|---|---|---|---|
+# | image | | | | | 224 |
+# | block 1 | 11 | 4 | 0 | ⌊(224 − 11)/4⌋ + 1 | 54 |
+# | pool 1 | 3 | 2 | 0 | ⌊(54 − 3)/2⌋ + 1 | ? |
+# | block 2 | 5 | 1 | 2 | ⌊(? + 2·2 − 5)/1⌋ + 1 | ? |
+# | pool 2 | 3 | 2 | 0 | ? | ? |
+# | block 3 | 3 | 1 | 1 | ? | ? |
+# | pool 3 | 3 | 2 | 0 | ? | ? |
+# | block 4 | 3 | 1 | 1 | ? | ? |
+
+# %%
+my_sizes = {
+    "block 1": 54,
+    "pool 1": None,
+    "block 2": None,
+    "pool 2": None,
+    "block 3": None,
+    "pool 3": None,
+    "block 4": None,
+}
+
+sizes = {row.stage: row.shape[-1] for row in shape_flow(network("chapter"))}
+for stage, mine in my_sizes.items():
+    if mine is None:
+        print(f"{stage}: still to fill in")
+    else:
+        print(f"{stage}: {'right' if mine == sizes[stage] else 'not yet'}")
+
+# %% [markdown]
+# <details><summary>Compare when you have filled in all of them</summary>
+#
+# Pool 1: ⌊51/2⌋ + 1 = 26. Block 2 keeps its size, because 2·2 = 5 − 1: 26. Pool 2: ⌊23/2⌋ + 1 = 12. Block 3 keeps it: 12. Pool 3: ⌊9/2⌋ + 1 = 5. Block 4 keeps it: 5.
+#
+# </details>
+#
+# Did the network itself read the same book? A *hook* is a function that PyTorch calls whenever a layer has run. Here it notes down what comes out of each layer:
+
+# %%
+seen = []
+names = ["block 1", "pool 1", "block 2", "pool 2", "block 3", "pool 3",
+         "dropout", "block 4", "average", "flatten"]  # fmt: skip
+
+
+def note_down(layer, inputs, output):
+    seen.append(tuple(output.shape))
+
+
+hooks = [layer.register_forward_hook(note_down) for layer in model]
+model.eval()
+logits = model(torch.rand(1, 1, 224, 224))
+for hook in hooks:
+    hook.remove()
+for name, shape in zip(names, seen, strict=True):
+    print(f"{name:8} {shape}")
+
+# %% [markdown]
+# 224 → 54 → 26 → 26 → 12 → 12 → 5 → 5, then one number for each of 10 classes. Poolings and the first stride make the maps smaller; the blocks make them more.
+#
+# Look at the third pooling: from 12 to 5 the windows start at 0, 2, 4, 6, 8 and the last one ends at 10. **Which rows does it never read?** Rows are counted from 0 to 11.
+
+# %%
+windows = [range(start, start + 3) for start in range(0, 12 - 3 + 1, 2)]
+read = {row for window in windows for row in window}
+print("never read:", sorted(set(range(12)) - read))
+
+# %% [markdown]
+# Rounding down drops an edge row and column at every pooling here. (The paper's own networks round *up* instead; a count of the parameters does not show it, the shapes do.)
+#
+# ## Ten maps, ten numbers
+#
+# The last block gives a 5×5 map for each class. **Global average pooling** takes the mean of each map. It has no parameters and nothing to learn:
+
+# %%
+maps = model[:8](torch.rand(1, 1, 224, 224))
+print("last maps:", tuple(maps.shape))
+means = maps.mean(dim=(2, 3))
+same = torch.allclose(model[8:](maps), means)
+print("each logit is the mean of a map:", same)
+
+# %% [markdown]
+# **Predict:** put AlexNet's three dense layers behind the first three blocks instead. How many times as many parameters would the network have: 2, 10, 30?
+
+# %%
+ours = totals(network("chapter")).parameters
+wide = totals(network("nin-alexnet-head")).parameters
+small = totals(network("nin-dense-10")).parameters
+print(f"NiN                            {ours:>11,}")
+print(f"blocks 1-3 and AlexNet's head  {wide:>11,}  {wide / ours:.0f} times")
+print(f"one dense layer 250→10 instead {small:>11,}  {small - ours:,} more")
+
+# %% [markdown]
+# > **Misconception: "global average pooling saves the parameters."** Look at the last line: against *one small* dense layer it saves next to nothing. What saves is to do without the two layers that are 4,096 wide.
+#
+# What averaging does give: each map has to collect evidence for its own class and nothing else, and the size of the image no longer matters.
+#
+# ## Which images does it take?
+#
+# No layer fixes the size. **Predict:** what comes out for an image of 300×400? And for one of 60×60?
+
+# %%
+with torch.no_grad():
+    print(tuple(model(torch.rand(1, 1, 300, 400)).shape))
+
+try:
+    shape_flow(network("chapter"), 60)
+except ShapeError as error:
+    print(error)
+
+# %% [markdown]
+# That it *takes* another size does not mean that it is *right* there: it has learnt from garments that fill 224 pixels.
+#
+# ## The same network from one description
+#
+# In the library a network is described once, as plain values, and everything else reads that description: the arithmetic above, the PyTorch model, the tables.
+
+# %%
+spec = network("chapter")
+for stage in spec.stages:
+    print(stage)
+
+# %%
+from_spec = nin.NiN(spec).eval()
+pairs = zip(from_spec.parameters(), model.parameters(), strict=True)
+for ours_p, theirs_p in pairs:
+    ours_p.data.copy_(theirs_p.data)
+
+images = torch.rand(2, 1, 224, 224)
+with torch.no_grad():
+    same = torch.allclose(from_spec(images), model(images), atol=1e-6)
+print("same logits:", same)
+print("smallest input:", smallest_input(spec))
+
+# %% [markdown]
+# And the whole of it with parameters and multiply-adds. The *receptive field* is the side of the square of input pixels that one number can see; at the end of the blocks it is almost the whole image, and the average sees all of it. One layer does more than half of the work. **Which one?**
+
+# %%
+print(text_table(spec))
+
+# %%
+rows = shape_flow(spec)
+most = max(rows, key=lambda row: row.multiply_adds)
+share = 100 * most.multiply_adds / totals(spec).multiply_adds
+print(f"{most.stage}, {most.layer}: {share:.0f} % of the multiply-adds")
+
+# %% [markdown]
+# ## Take-aways
+#
+# 1. NiN is a flat sequence: block, pool, block, pool, block, pool, dropout, block, average.
+# 2. Every size follows from one rule, rounded down; a kernel of k with padding (k − 1)/2 and stride 1 keeps the size.
+# 3. Global average pooling turns the map of each class into its logit. It has no parameters and takes any size that survives the poolings.
+#
+# **Before you go on, from memory:** Write down the seven sizes from 54 to 5. What does the last block need as many of as there are classes?

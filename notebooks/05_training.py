@@ -1,0 +1,217 @@
+# ---
+# jupyter:
+#   chapter:
+#     compared: 10
+#   jupytext:
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: chapter,-jupytext.text_representation
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 5. Training
+#
+# Real images, a live curve, and a look at what the network gets wrong.
+#
+# **You will learn**
+#
+# 1. to know the loss of pure guessing, and to compare every curve with it;
+# 2. to train the network and read its loss and accuracy while it learns;
+# 3. to see where it errs, and to keep the test images for the last number.
+#
+# **You need** [notebook 4](04_nin_network.ipynb), and to have met the cross-entropy loss. **Time** about 20 minutes.
+#
+# **From memory:** What turns the last maps into logits? What are the sizes on the way from 224 to 5?
+
+# %%
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from nin_lib import network, text_table
+from nin_lib import torch as nin
+from nin_lib.data import CLASSES, find_full, load
+from nin_lib.recipe import SIZES, recipe
+from nin_lib.train import evaluate, fit, predict
+from nin_lib.widgets import LiveCurves
+
+# %% [markdown]
+# ## Two sizes
+#
+# Everything below runs at one of two sizes. *Full* is the network of notebook 4 on all of Fashion-MNIST, enlarged to 224×224: that wants a GPU, or patience (and the images: `nin data --download` in a terminal fetches them). *Class* ends in about a minute on a laptop. It takes a few thousand images as they are, 28×28, and the network that the paper's authors themselves used for images of this size: three blocks of the same kind, 5×5 kernels, and widths that narrow inside each block. The same idea, another spec.
+
+# %%
+SIZE = "full" if torch.cuda.is_available() and find_full() else "class"
+size = SIZES[SIZE]
+spec = network(size.network)
+
+# %%
+print(text_table(network("paper-mnist")))
+
+# %% [markdown]
+# ## The images
+#
+# Fashion-MNIST (Xiao, Rasul and Vollgraf 2017): grey pictures of ten kinds of garment. A small balanced choice of it comes with this chapter. It has three parts: *training* images to learn from, *held-out* images for every choice that we make on the way, and *test* images that are looked at once, for the number at the end.
+
+# %%
+mini = load("mini")
+parts = {"training": mini.train, "held-out": mini.val, "test": mini.test}
+for name, part in parts.items():
+    print(f"{name:9}{len(part):>6} images")
+print(mini.train.images.shape, mini.train.images.dtype)
+
+# %% mystnb={"image": {"alt": "Ten grey pictures of garments, one of each class, with the names of the classes."}}
+figure, axes = plt.subplots(2, 5, figsize=(8, 3.6))
+for label, axis in enumerate(axes.flat):
+    first = np.flatnonzero(mini.train.labels == label)[0]
+    axis.imshow(mini.train.images[first], cmap="gray_r")
+    axis.set_title(CLASSES[label], fontsize=10)
+    axis.axis("off")
+plt.tight_layout()
+plt.show()
+
+# %% [markdown]
+# ## What does guessing cost?
+#
+# The loss of an image is minus the logarithm of the probability that the network gave to the right class. **Work it out** before you run the cell: a network that knows nothing gives each of ten classes the same probability. What is its loss? What accuracy does it have when all the classes are equally frequent?
+
+# %%
+print(f"loss of guessing: -ln(1/10) = ln 10 = {math.log(10):.3f}")
+
+# %% [markdown]
+# Remember this number. A loss curve that stays there has learnt nothing, whatever else it looks like. The reverse question: an untrained network is not quite a network that knows nothing, because its logits differ. Where does ours start?
+
+# %%
+RECIPE = "default"  # or "published": see the end of this notebook
+how = recipe(RECIPE)
+data = load(size.data)
+model = nin.build(spec, how, seed=0)
+loss, accuracy = evaluate(model, data.val, size.input_size)
+print("untrained, accuracy below 0.25:", accuracy < 0.25)
+
+# %% [markdown]
+# ## The loop
+#
+# Training repeats five lines: compute the logits of a batch, compute the loss, compute the gradients, take a step against them, next batch. Here they are, plainly, for three batches of the training images:
+
+# %%
+practice = nin.build(network("paper-mnist"), how, seed=0)
+optimizer = torch.optim.SGD(practice.parameters(), lr=0.01, momentum=0.9)
+images = torch.tensor(mini.train.images[:192])[:, None] / 255  # N×1×28×28
+labels = torch.tensor(mini.train.labels[:192])
+
+for step in range(3):
+    batch = slice(64 * step, 64 * (step + 1))
+    logits = practice(images[batch])
+    loss = torch.nn.functional.cross_entropy(logits, labels[batch])
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    print(f"step {step + 1}: {len(logits)} rows of {logits.shape[1]} logits")
+
+# %% [markdown]
+# `fit` is this loop with a few things around it: the sample order of each epoch, a learning rate that rises and falls, a look at the held-out images after each epoch, and observers, such as the curves below. It knows nothing of NiN; you could give it any classifier. What it does is decided by the *recipe*, which is a handful of plain values:
+
+# %%
+for name, value in vars(how).items():
+    print(f"{name:14}{value}")
+
+# %% [markdown]
+# **Predict** before you start: where will the training loss be after one epoch, near ln 10 or clearly below? Which will be higher in the first epoch, the accuracy on the training images or on the held-out ones?
+
+# %% tags=["nbval-ignore-output"]
+curves = LiveCurves(title=f"{size.network}, {RECIPE} recipe, seed 0")
+history = fit(
+    model, data, how,
+    epochs=size.epochs, batch_size=size.batch_size,
+    input_size=size.input_size, seed=0, observers=[curves],
+)  # fmt: skip
+
+# %%
+print("every epoch was finished:", len(history.rows) == size.epochs)
+print("it has learnt:", history.last["val_loss"] < 0.7 * math.log(10))
+
+# %% [markdown]
+# Two things surprise people here. **Unfold the table under the curves:** in the first epoch the held-out accuracy is usually *above* the training accuracy. That is no mistake: the training figure in the table is a mean over the whole epoch, so it includes the beginning, when the network knew less; and while training, dropout hides half of the numbers before a block. The held-out figure is taken at the end of the epoch, with everything switched on. **The curve may rest for a while near ln 10** before it falls. Wait, and see whether it moves.
+#
+# ## What does it get wrong?
+#
+# All questions about the trained network go to the *held-out* images. First, one line for each class: how many of its images were given to which class?
+
+# %%
+logits = predict(model, data.val, size.input_size)
+predicted, truth = logits.argmax(axis=1), data.val.labels
+table = np.zeros((10, 10), dtype=int)
+np.add.at(table, (truth, predicted), 1)
+print("every image is in the table:", table.sum() == len(truth))
+
+# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "A table of ten by ten fields, true class against predicted class; most of the weight lies on the diagonal."}}
+figure, axis = plt.subplots(figsize=(5.4, 4.6))
+shares = table / table.sum(axis=1, keepdims=True)
+axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+for i, j in np.ndindex(10, 10):
+    if table[i, j]:
+        color = "white" if shares[i, j] > 0.5 else "black"
+        axis.text(j, i, table[i, j], ha="center", va="center", color=color)
+axis.set_xticks(range(10), CLASSES, rotation=60, ha="right", fontsize=8)
+axis.set_yticks(range(10), CLASSES, fontsize=8)
+axis.set_xlabel("predicted")
+axis.set_ylabel("true")
+plt.tight_layout()
+plt.show()
+
+# %% [markdown]
+# Read a row: the images of one true class. The diagonal is what went right. Which classes are taken for each other, and would *you* tell them apart at 28×28 pixels? Here are the mistakes that the network was surest of:
+
+# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Ten garments that the network got wrong with the most confidence, each with its true and its predicted class."}}
+probability = torch.softmax(torch.tensor(logits), dim=1).numpy()
+wrong = np.flatnonzero(predicted != truth)
+surest = wrong[np.argsort(-probability[wrong, predicted[wrong]])][:10]
+
+figure, axes = plt.subplots(2, 5, figsize=(8, 4))
+for axis, index in zip(axes.flat, surest, strict=False):
+    axis.imshow(data.val.images[index], cmap="gray_r")
+    right, taken_for = CLASSES[truth[index]], CLASSES[predicted[index]]
+    share = probability[index, predicted[index]]
+    title = f"{right}\ntaken for {taken_for} ({share:.0%})"
+    axis.set_title(title, fontsize=8)
+for axis in axes.flat:
+    axis.axis("off")
+plt.tight_layout()
+plt.show()
+
+# %% [markdown]
+# ## The one number at the end
+#
+# Only now, when nothing will be changed any more, the test images:
+
+# %% tags=["nbval-ignore-output"]
+loss, accuracy = evaluate(model, data.test, size.input_size)
+print(f"test images: loss {loss:.3f}, accuracy {accuracy:.3f}")
+
+# %%
+print("far above guessing:", accuracy > 0.4)
+
+# %% [markdown]
+# Is that good? One run with one seed says little: another seed, another machine, and the number moves. Before you compare two networks, or two recipes, train each of them with several seeds and compare the *spread*.
+#
+# **And the published recipe?** This network is usually trained with plain gradient descent at a constant learning rate of 0.1 and a ReLU after the very last layer. Set `RECIPE = "published"` above, run the notebook again with a few seeds, and watch: often the loss gets stuck on the way, and whole classes are never predicted (look for empty columns in the table). Why that happens, and why the default recipe avoids it, is a chapter of its own.
+
+# %%
+for name in ("default", "published"):
+    it = recipe(name)
+    print(f"{name:10} rate {it.learning_rate}, last ReLU {it.last_relu}")
+
+# %% [markdown]
+# ## Take-aways
+#
+# 1. A network that guesses among ten classes has a loss of ln 10 and an accuracy of a tenth. Compare every curve with that.
+# 2. Training figures are means over an epoch, with dropout on; held-out figures are taken at its end, with dropout off.
+# 3. Choices are made on held-out images, test images are for the last number, and one seed is an anecdote.
+#
+# **From memory:** Why can the held-out accuracy be above the training accuracy? What does a loss curve that stays at ln 10 tell you, and what does it not?
