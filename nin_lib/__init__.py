@@ -16,7 +16,8 @@ from .flow import (
     text_table,
     totals,
 )
-from .spec import NETWORKS, PUBLISHED, Block, Dropout, Network, Pool, network
+from .networks import NETWORKS, PUBLISHED, network
+from .spec import Block, Dropout, Network, Pool
 
 __all__ = [
     "NETWORKS",

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from .flow import text_table, totals
 from .history import History
+from .networks import NETWORKS, network
 from .recipe import RECIPES, SIZES, recipe
-from .spec import NETWORKS, network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,7 +71,8 @@ def show_shapes(options: argparse.Namespace) -> None:
 
 
 def show_data(options: argparse.Namespace) -> None:
-    from .data import download_full, find_full, load
+    from .data import find_full, load
+    from .engine.download import download_full
 
     found = download_full(options.folder) if options.download else find_full(options.folder)
     for name in ("mini", "full") if found else ("mini",):

@@ -11,11 +11,11 @@ import gzip
 import hashlib
 import os
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 
 CLASSES = (
     "T-shirt/top", "trouser", "pullover", "dress", "coat",
@@ -23,25 +23,15 @@ CLASSES = (
 )  # fmt: skip
 
 MINI_FOLDER = Path(__file__).parent / "mini"
+DOWNLOADS = Path(platformdirs.user_cache_dir("nin_lib")) / "fashion-mnist"
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # package dataset-fashion-mnist
 HELD_OUT = {"mini": 1_000, "full": 5_000}  # the last training images, set aside for every choice
 
-SOURCES = (
-    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-    "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
-    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-)
 FILES = (
     "train-images-idx3-ubyte", "train-labels-idx1-ubyte",
     "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte",
 )  # fmt: skip
-PACKED_SHA256 = {  # of the published .gz files, for downloads
-    FILES[0]: "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-    FILES[1]: "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-    FILES[2]: "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-    FILES[3]: "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-}
-UNPACKED_SHA256 = {  # of their contents, whoever packed them
+SHA256 = {  # of the unpacked files of the full set, whoever packed them
     FILES[0]: "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     FILES[1]: "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
     FILES[2]: "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
@@ -105,7 +95,7 @@ def load(name: str = "mini", folder: str | Path | None = None, download: bool = 
     """Fashion-MNIST: ``"mini"`` (comes with the package) or ``"full"`` (60,000 and 10,000 images).
 
     The full set is read from `folder`, else from the folder that the environment variable NIN_DATA
-    names, else from where `download_full` put it, else from Debian's package; with `download` it is
+    names, else from where a download put it, else from Debian's package; with `download` it is
     fetched when it is in none of these. The last 1,000 (mini) or 5,000 (full) training images are
     the held-out part `val`. Raises `DataError` naming the file and what to do.
     """
@@ -119,14 +109,18 @@ def load(name: str = "mini", folder: str | Path | None = None, download: bool = 
             "the full Fashion-MNIST is not on this machine; run `nin data --download`, or put its "
             f"four files ({FILES[0]}.gz, ...) into a folder and name it in NIN_DATA"
         )
-    return read_folder(found or download_full(), "full")
+    if found is None:
+        from .engine.download import download_full
+
+        found = download_full()
+    return read_folder(found, "full")
 
 
 def find_full(folder: str | Path | None = None) -> Path | None:
     """The folder with the four files, or None. A folder that is named but lacks them is an error;
     torchvision's layout below it, FashionMNIST/raw, is found too."""
     named = folder or os.environ.get("NIN_DATA")
-    places = [Path(named)] if named else [cache_folder(), DEBIAN_FOLDER]
+    places = [Path(named)] if named else [DOWNLOADS, DEBIAN_FOLDER]
     for place in places:
         for candidate in (place, place / "FashionMNIST" / "raw"):
             if all(find_file(candidate, file) for file in FILES):
@@ -144,7 +138,7 @@ def find_file(folder: Path, file: str) -> Path | None:
 
 def read_folder(folder: Path, name: str) -> Dataset:
     """The four files of `folder` as a `Dataset`; the full set is held against its SHA-256."""
-    digests = UNPACKED_SHA256 if name == "full" else {}
+    digests = SHA256 if name == "full" else {}
     paths = [find_file(folder, file) or folder / file for file in FILES]
     arrays = [read_idx(path, digests.get(file)) for path, file in zip(paths, FILES, strict=True)]
     train_images, train_labels, test_images, test_labels = arrays
@@ -211,52 +205,6 @@ def looks_like(content: bytes) -> str:
     if content.lstrip()[:1] == b"<":
         return "a web page, not data (a login or error page was served in its place?)"
     return f"not an IDX file (it begins with {content[:4].hex(' ')})"
-
-
-def cache_folder() -> Path:
-    """Where `download_full` puts the files."""
-    import pooch
-
-    return Path(pooch.os_cache("nin_lib")) / "fashion-mnist"
-
-
-def download_full(
-    folder: str | Path | None = None,
-    sources: Sequence[str] = SOURCES,
-    sha256: dict[str, str] = PACKED_SHA256,
-    timeout: float = 30.0,
-) -> Path:
-    """Fetch the four packed files into `folder` (31 MB) and return it.
-
-    Each file is checked against `sha256` before it gets its name, so no half-written file is left;
-    a file that is there and right is not fetched again. The `sources` are tried in turn, `timeout`
-    is in seconds. Raises `DataError` with what each source answered.
-    """
-    folder = Path(folder) if folder else cache_folder()
-    for file in FILES:
-        fetch(f"{file}.gz", folder, sources, sha256[file], timeout)
-    return folder
-
-
-def fetch(name: str, folder: Path, sources: Sequence[str], sha256: str, timeout: float) -> None:
-    import pooch
-    import requests
-
-    pooch.get_logger().setLevel("WARNING")
-    failures = []
-    for source in sources:
-        try:
-            downloader = pooch.HTTPDownloader(timeout=timeout)
-            pooch.retrieve(source + name, f"sha256:{sha256}", name, folder, downloader=downloader)
-            return
-        except requests.RequestException as error:
-            failures.append(f"{source}: {type(error).__name__}")
-        except ValueError:  # pooch: the checksum differs
-            failures.append(f"{source}: answered something other than the data file")
-    raise DataError(
-        f"{name} could not be downloaded. No network, or a proxy in the way? Tried "
-        + "; ".join(failures)
-    )
 
 
 def order(n: int, seed: int, epoch: int) -> np.ndarray:

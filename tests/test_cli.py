@@ -88,11 +88,11 @@ def test_data(capsys):
 
 def test_train_from_a_terminal(tmp_path, monkeypatch, capsys):
     """The command itself, on a net small enough to train in a second."""
-    from nin_lib import spec
+    from nin_lib import networks, spec
 
     monkeypatch.setitem(cli.SIZES, "class", replace(cli.SIZES["class"], network="tiny"))
     tiny = spec.Network((spec.Block(3, (4, 10), stride=3),), input_size=28)
-    monkeypatch.setitem(spec.NETWORKS, "tiny", spec.Entry(tiny, 90, (9,), "made up"))
+    monkeypatch.setitem(networks.NETWORKS, "tiny", networks.Entry(tiny, 90, (9,), "made up"))
     out = tmp_path / "run"
     arguments = ["train", "--epochs", "2", "--batch-size", "500", "--seed", "1", "--out", str(out)]
     assert cli.main(arguments) == 0

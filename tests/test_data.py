@@ -13,6 +13,7 @@ import pytest
 
 from nin_lib import data
 from nin_lib.data import FILES, DataError, Split, load
+from nin_lib.engine.download import download_full
 
 ROOT = Path(__file__).resolve().parents[1]
 full_set = pytest.mark.skipif(
@@ -100,7 +101,7 @@ def test_finding_the_full_set(tmp_path, monkeypatch):
         data.find_full()
     monkeypatch.delenv("NIN_DATA")
     monkeypatch.setattr(data, "DEBIAN_FOLDER", tmp_path / "nowhere")
-    monkeypatch.setattr(data, "cache_folder", lambda: tmp_path / "nowhere")
+    monkeypatch.setattr(data, "DOWNLOADS", tmp_path / "nowhere")
     with pytest.raises(DataError, match="nin data --download"):
         load("full")
 
@@ -213,10 +214,10 @@ def test_downloading_falls_back_to_the_next_source(server, tmp_path):
     folder, address = server
     write_set(folder, packed=True)
     nobody = "http://127.0.0.1:9/"
-    got = data.download_full(tmp_path / "got", (nobody, address), digests(folder), timeout=5)
+    got = download_full(tmp_path / "got", (nobody, address), digests(folder), timeout=5)
     assert sorted(p.name for p in got.iterdir()) == sorted(f"{f}.gz" for f in FILES)
     (folder / IMAGES).unlink()  # what is there and right is not fetched again
-    data.download_full(tmp_path / "got", (address,), digests(got), timeout=5)
+    download_full(tmp_path / "got", (address,), digests(got), timeout=5)
 
 
 def test_a_web_page_in_place_of_the_file_leaves_nothing_behind(server, tmp_path):
@@ -225,11 +226,11 @@ def test_a_web_page_in_place_of_the_file_leaves_nothing_behind(server, tmp_path)
     right = digests(folder)
     (folder / IMAGES).write_text("<html>Please log in</html>", encoding="utf-8")
     with pytest.raises(DataError, match="train-images.*something other than the data file"):
-        data.download_full(tmp_path / "got", (address,), right, timeout=5)
+        download_full(tmp_path / "got", (address,), right, timeout=5)
     assert not any(p.is_file() for p in (tmp_path / "got").rglob("*"))
 
 
 def test_no_network(tmp_path):
     with pytest.raises(DataError, match="could not be downloaded. No network"):
-        data.download_full(tmp_path / "got", ("http://127.0.0.1:9/",), timeout=2)
+        download_full(tmp_path / "got", ("http://127.0.0.1:9/",), timeout=2)
     assert not any(p.is_file() for p in tmp_path.rglob("*"))

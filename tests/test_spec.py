@@ -6,7 +6,8 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 
 from nin_lib.flow import shape_flow, totals
-from nin_lib.spec import COMPARED, NETWORKS, PUBLISHED, Block, Dropout, Network, Pool, network
+from nin_lib.networks import COMPARED, NETWORKS, PUBLISHED, network
+from nin_lib.spec import Block, Dropout, Network, Pool
 
 
 @pytest.mark.parametrize("name", NETWORKS)

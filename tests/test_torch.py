@@ -8,8 +8,9 @@ from torch import nn
 
 from nin_lib import torch as nin
 from nin_lib.flow import ShapeError
+from nin_lib.networks import NETWORKS, network
 from nin_lib.recipe import recipe
-from nin_lib.spec import NETWORKS, Block, Network, network
+from nin_lib.spec import Block, Network
 
 
 def published_program():

@@ -14,8 +14,9 @@ from nin_lib import torch as nin
 from nin_lib.data import Dataset, Split, load, order
 from nin_lib.engine.device import Plan, plan
 from nin_lib.history import Ended, EpochEnd, History, Started, Step
+from nin_lib.networks import network
 from nin_lib.recipe import RECIPES, Recipe, learning_rate, recipe
-from nin_lib.spec import Block, Network, network
+from nin_lib.spec import Block, Network
 from nin_lib.train import batches, evaluate, fit, predict, to_input
 
 TINY = Network((Block(3, (6, 10), stride=2),), input_size=28)
