@@ -9,15 +9,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .flow import text_table, totals
-from .history import History
 from .networks import NETWORKS, network
 from .recipe import RECIPES, SIZES, recipe
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         options.run(options)
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
         print(f"nin: {error}", file=sys.stderr)
         return 2
     return 0
@@ -52,10 +47,13 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--batch-size", type=int, help="64 for class, 128 for full")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--device", help="cpu, cuda, cuda:1, mps; by rule when left out")
-    train.add_argument("--precision", help="float32 or bfloat16; by rule when left out")
+    train.add_argument("--precision", help="float32, bfloat16 or float16; by rule when left out")
     train.add_argument("--folder", help="the full set's four files")
     train.add_argument("--download", action="store_true", help="fetch the full set if need be")
-    train.add_argument("--out", metavar="RUN", help="folder for the history and the weights")
+    train.add_argument("--compile", action="store_true", help="torch.compile the network")
+    train.add_argument("--out", metavar="RUN", help="keep checkpoints, history and weights in RUN")
+    train.add_argument("--resume", metavar="RUN", help="go on with the unfinished run in RUN")
+    train.add_argument("--anyway", action="store_true", help="even where that is not exact")
     train.set_defaults(run=run_training)
     return top
 
@@ -83,39 +81,49 @@ def show_data(options: argparse.Namespace) -> None:
 
 
 def run_training(options: argparse.Namespace) -> None:
-    out = Path(options.out) if options.out else None
-    if out:
-        out.mkdir(parents=True, exist_ok=True)
+    if options.resume:
+        take_up(options)
     size = SIZES[options.size]
     from . import torch as nin
     from .data import load
     from .engine.device import plan
+    from .engine.distributed import local_device, team
     from .train import evaluate, fit
 
-    chosen, how = plan(options.device, options.precision), recipe(options.recipe)
+    chosen = plan(local_device(options.device), options.precision, options.compile)
+    how = recipe(options.recipe)
     data = load(size.data, options.folder, options.download)
     model = nin.build(network(size.network), how, options.seed)
-    print(f"{size.network} on {data.name} Fashion-MNIST, recipe {options.recipe}: {chosen}")
-    history = fit(
-        model, data, how,
-        epochs=size.epochs if options.epochs is None else options.epochs,
-        batch_size=size.batch_size if options.batch_size is None else options.batch_size,
-        input_size=size.input_size, seed=options.seed, plan=chosen,
-    )  # fmt: skip
-    if out:
-        save(model, history, out)
-    if not history.rows:
-        print("stopped before the first epoch was done")
+    with team(chosen.device) as ranks:
+        if ranks.leads:
+            print(f"{size.network} on {data.name} Fashion-MNIST, recipe {options.recipe}: {chosen}")
+        history = fit(
+            model, data, how,
+            epochs=size.epochs if options.epochs is None else options.epochs,
+            batch_size=size.batch_size if options.batch_size is None else options.batch_size,
+            input_size=size.input_size, seed=options.seed, plan=chosen, out=options.out,
+            resume="anyway" if options.anyway else "exact",
+            notes={"size": options.size, "recipe": options.recipe},
+        )  # fmt: skip
+        if not ranks.leads:
+            return
+    if len(history.rows) < history.about["epochs"]:
         return
     loss, accuracy = evaluate(model, data.test, size.input_size, plan=chosen)
     print(f"test images: loss {loss:.3f}, accuracy {accuracy:.3f}")
 
 
-def save(model: nn.Module, history: History, out: Path) -> None:
-    """`history.json`, `history.csv` and `model.safetensors` in the folder `out`."""
-    from safetensors.torch import save_model
+def take_up(options: argparse.Namespace) -> None:
+    """Fill in the options of the unfinished run in the folder that --resume names."""
+    from .engine.checkpoint import CheckpointError, load
 
-    history.save(out / "history.json")
-    history.save(out / "history.csv")
-    save_model(model, str(out / "model.safetensors"))
-    print(f"kept in {out}")
+    checkpoint = load(Path(options.resume))
+    if checkpoint is None:
+        raise CheckpointError(f"--resume {options.resume}: there is no checkpoint in this folder")
+    if checkpoint.state["finished"]:
+        raise CheckpointError(f"--resume {options.resume}: this run is finished")
+    about = checkpoint.state["history"]["about"]
+    options.out, options.seed = options.resume, about["seed"]
+    options.size, options.recipe = about["notes"]["size"], about["notes"]["recipe"]
+    options.epochs, options.batch_size = about["epochs"], about["batch_size"]
+    options.precision = options.precision or about["plan"]["precision"]

@@ -29,6 +29,8 @@ class Started:
     steps_per_epoch: int
     images: int
     about: dict[str, Any]  # recipe, seed, data ... : plain values, as in `History.about`
+    step: int = 0  # steps done before, when a run goes on
+    rows: tuple[dict[str, float], ...] = ()  # rows of the epochs done before
 
 
 @dataclass(frozen=True)

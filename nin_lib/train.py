@@ -1,16 +1,18 @@
 """`fit`: the training loop and its events. It knows nothing of NiN; any classifier will do.
 
 model = nin.build(network("paper-mnist"), recipe("default"), seed=0)
-history = fit(model, load("mini"), recipe("default"), epochs=5, batch_size=64)
+history = fit(model, load("mini"), recipe("default"), epochs=3, batch_size=64)
 loss, accuracy = evaluate(model, load("mini").test)
 """
 
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +22,12 @@ from torch.nn import functional as F
 
 from . import watch
 from .data import Dataset, Split, order
-from .engine.device import Plan
+from .engine.device import Plan, advise_on_memory
 from .engine.device import plan as choose_plan
+from .engine.distributed import ALONE, Team, team
 from .engine.interrupt import Interrupted, between_steps
-from .history import Ended, EpochEnd, History, Observer, Started, Step
+from .engine.keep import Keeper
+from .history import Ended, EpochEnd, Event, History, Observer, Started, Step
 from .recipe import Recipe, learning_rate
 from .spec import require_int
 
@@ -39,87 +43,190 @@ def fit(
     seed: int = 0,
     plan: Plan | None = None,
     observers: Sequence[Observer] | None = None,
+    out: str | Path | None = None,
+    resume: str = "exact",
+    notes: dict[str, Any] | None = None,
 ) -> History:
     """Train `model` in place on `data.train`, look at `data.val` after each epoch.
 
     `model` takes N×C×H×W images and gives N×classes logits. `input_size`: side in pixels to which
     images are enlarged, batch by batch, on the device; None leaves them as they are. `seed` sets
     the order of the samples and dropout. `plan`: how the machine is used (device, precision ...);
-    None chooses by rule, a GPU where there is one.
-    `observers` receive the events of `nin_lib.history`; None picks one that fits the place
-    (`watch.default`). An interrupt (Ctrl-C, or the stop button of a notebook) ends the run after
-    the step under way; the model stays as it then is, and the history has the finished epochs.
+    None chooses by rule, a GPU where there is one. `observers` receive the events of
+    `nin_lib.history`; None picks one that fits the place (`watch.default`).
 
-    Raises `ValueError` when an argument, the data or the model do not fit each other, and
-    `FloatingPointError` when the loss stops being a number.
+    `out`: a folder that keeps the run, with a checkpoint each minute and after each epoch, and at
+    the end the weights and the history. When it holds an unfinished run with the same settings,
+    that run goes on: `resume` "exact" insists on conditions under which the result is the same to
+    the bit, "anyway" does not, "never" starts anew. A finished run always starts anew. `notes`:
+    plain values that are recorded with the run.
+
+    An interrupt (Ctrl-C, or the stop button of a notebook) ends the run after the step under way;
+    the model stays as it then is, and the history has the finished epochs.
+
+    Raises `ValueError` when an argument, the data or the model do not fit each other,
+    `FloatingPointError` when the loss stops being a number, `CheckpointError` when `out` holds only
+    damaged checkpoints, `MemoryError` with a smaller batch size to try.
     """
     require_int("epochs", epochs, 1)
     require_int("batch_size", batch_size, 1)
     plan = plan or choose_plan()
-    plan.place(model)
-    check_model(model, data, input_size, plan)
-    observers = [watch.default()] if observers is None else observers
-    about = describe(data, recipe, epochs, batch_size, input_size, seed, plan)
-    history = History(about=about)
-    steps_per_epoch = math.ceil(len(data.train) / batch_size)
-    tell(observers, Started(epochs, steps_per_epoch, len(data.train), about))
-    interrupted = False
-    try:
-        with seeded(seed, plan.device), plan.running(), between_steps() as stop_if_asked:
-            run(
-                model, data, recipe, epochs, batch_size, input_size, seed, plan, history,
-                observers, stop_if_asked,
-            )  # fmt: skip
-    except Interrupted:
-        interrupted = True
-    finally:
-        tell(observers, Ended(history, interrupted))
-    return history
+    with team(plan.device) as ranks:
+        plan.place(model)
+        check_model(model, data, input_size, plan)
+        run = Run(model, data, recipe, epochs, batch_size, input_size, seed, plan, ranks, notes)
+        keeper = Keeper(run, out, resume)
+        if observers is None:
+            observers = [watch.default()]
+        run.observers = observers if ranks.leads else []
+        run.tell(run.started())
+        try:
+            with seeded(plan.device), plan.running(), between_steps() as asked:
+                run.go(keeper, asked)
+        except Interrupted:
+            keeper.interrupted()
+            run.tell(Ended(run.history, interrupted=True))
+        except (RuntimeError, MemoryError) as error:
+            run.tell(Ended(run.history, interrupted=True))
+            raise advise_on_memory(error, batch_size) from error
+        except BaseException:
+            run.tell(Ended(run.history, interrupted=True))
+            raise
+        else:
+            keeper.finished()
+            run.tell(Ended(run.history))
+    return run.history
 
 
-def run(
-    model: nn.Module, data: Dataset, recipe: Recipe, epochs: int, batch_size: int,
-    input_size: int | None, seed: int, plan: Plan, history: History,
-    observers: Sequence[Observer], stop_if_asked: Callable[[], None],
-) -> None:  # fmt: skip
-    """The loop itself: epochs, steps, and a row of the history after each epoch."""
-    optimizer = torch.optim.SGD(
-        model.parameters(), recipe.learning_rate, recipe.momentum, nesterov=recipe.nesterov
-    )
-    steps = epochs * math.ceil(len(data.train) / batch_size)
-    step = 0
-    for epoch in range(1, epochs + 1):
-        model.train()
-        total = Sums(plan.device)
-        index = order(len(data.train), seed, epoch)
-        for images, labels in batches(data.train, batch_size, input_size, plan, index):
-            set_learning_rate(optimizer, learning_rate(recipe, step, steps))
-            with plan.autocast():
-                logits = model(images)
-            loss = F.cross_entropy(logits.float(), labels)
-            optimizer.zero_grad()
-            loss.backward()
-            if recipe.clip is not None:
-                nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-            optimizer.step()
-            step += 1
-            correct = (logits.argmax(1) == labels).sum()
-            total.add(loss.detach(), correct, len(labels))
-            tell(observers, Step(step, epoch, len(labels), loss.detach(), correct))
-            stop_if_asked()
-        train_loss, train_accuracy = total.means()
+class Run:
+    """What is fixed about a run, and what changes with each step: step, sums, history, weights.
+
+    It can be stopped after any step and go on later: the order of the samples and the random
+    numbers of a step are functions of the seed and of its place alone.
+    """
+
+    def __init__(
+        self, model: nn.Module, data: Dataset, recipe: Recipe, epochs: int, batch_size: int,
+        input_size: int | None, seed: int, plan: Plan, ranks: Team, notes: dict[str, Any] | None,
+    ) -> None:  # fmt: skip
+        self.model, self.recipe, self.plan, self.ranks = model, recipe, plan, ranks
+        self.epochs, self.batch_size, self.seed = epochs, batch_size, seed
+        self.train = Feed(data.train, input_size, plan)
+        self.val = Feed(data.val, input_size, plan)
+        self.trained = ranks.wrap(plan.compiled(model))
+        self.optimizer = torch.optim.SGD(
+            model.parameters(), recipe.learning_rate, recipe.momentum,
+            nesterov=recipe.nesterov, fused=plan.fused,
+        )  # fmt: skip
+        self.scaler = plan.scaler()
+        self.observers: Sequence[Observer] = ()
+        self.steps_per_epoch = math.ceil(len(self.train) / batch_size)
+        self.step = 0  # steps done
+        self.sums = Sums(plan.device)  # of the epoch under way
+        self.history = History(about=dict(
+            data=data.name, images=len(self.train), fingerprint=fingerprint(data.train),
+            recipe=asdict(recipe), epochs=epochs, batch_size=batch_size, input_size=input_size,
+            seed=seed, notes=notes or {}, plan=plan.about() | {"processes": ranks.size},
+        ))  # fmt: skip
+
+    def go(self, keeper: Keeper, asked: Callable[[], bool]) -> None:
+        """Train until all epochs are done; after each step, ask whether to stop and keep."""
+
+        def stop_if_asked() -> None:
+            if self.ranks.any(asked(), self.plan.device):
+                raise Interrupted
+
+        while len(self.history.rows) < self.epochs:
+            self.model.train()
+            for index in self.remaining_batches():
+                self.tell(self.take_step(index))
+                stop_if_asked()
+                keeper.after_step()
+            row = self.finish_epoch(stop_if_asked)
+            keeper.after_epoch()
+            self.tell(EpochEnd(row, self.step))
+
+    def remaining_batches(self) -> Sequence[Tensor]:
+        """The samples of the steps that are left in the epoch under way."""
+        epoch = len(self.history.rows) + 1
+        index = torch.tensor(order(len(self.train), self.seed, epoch), device=self.plan.device)
+        return index.split(self.batch_size)[self.step - (epoch - 1) * self.steps_per_epoch :]
+
+    def take_step(self, index: Tensor) -> Step:
+        """One step of gradient descent on the samples of `index`."""
+        torch.manual_seed(step_seed(self.seed, self.step, self.ranks.rank))  # for dropout
+        steps = self.epochs * self.steps_per_epoch
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.recipe, self.step, steps)
+        images, labels = self.train[self.ranks.share(index)]
+        with self.plan.autocast():
+            logits = self.trained(images)
+        loss_sum = F.cross_entropy(logits.float(), labels, reduction="sum")
+        loss = loss_sum / len(index)  # the mean over the batch, or this rank's part of it
+        self.optimizer.zero_grad()
+        self.scaler.scale(loss * self.ranks.size).backward()  # ranks are averaged, not summed
+        if self.recipe.clip is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.step += 1
+        correct = (logits.argmax(1) == labels).sum()
+        self.sums.add(loss_sum.detach(), correct, len(labels))
+        epoch = len(self.history.rows) + 1
+        share = max(1, len(labels))
+        return Step(self.step, epoch, len(labels), loss_sum.detach() / share, correct)
+
+    def finish_epoch(self, stop_if_asked: Callable[[], None]) -> dict[str, float]:
+        """Look at the held-out images and add the epoch's row to the history."""
+        epoch = len(self.history.rows) + 1
+        train_loss, train_accuracy = self.sums.means(self.ranks)
         if not math.isfinite(train_loss):
             raise FloatingPointError(
                 f"the training loss is {train_loss} in epoch {epoch}: "
                 "try a smaller learning_rate, or clip the gradient (Recipe.clip)"
             )
-        val_loss, val_accuracy = evaluate(model, data.val, input_size, plan=plan)
+        sums = Sums(self.plan.device)
+        for logits, labels in outputs(self.model, self.val, 256, self.plan, self.ranks):
+            sums.add_logits(logits, labels)
+            stop_if_asked()
+        val_loss, val_accuracy = sums.means(self.ranks)
         row = dict(
             epoch=epoch, train_loss=train_loss, train_accuracy=train_accuracy,
             val_loss=val_loss, val_accuracy=val_accuracy,
         )  # fmt: skip
-        history.rows.append(row)
-        tell(observers, EpochEnd(row, step))
+        self.history.rows.append(row)
+        self.sums = Sums(self.plan.device)
+        return row
+
+    def started(self) -> Started:
+        rows = tuple(self.history.rows)
+        about = self.history.about
+        return Started(self.epochs, self.steps_per_epoch, len(self.train), about, self.step, rows)
+
+    def tell(self, event: Event) -> None:
+        for observer in self.observers:
+            observer(event)
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """The random seed of one step in one process: the same when the step is repeated."""
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0] >> 1)
+
+
+@contextmanager
+def seeded(device: str) -> Iterator[None]:
+    """A context after which the random state is as it was before."""
+    with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
+        yield
+
+
+def fingerprint(split: Split) -> int:
+    """A checksum that tells one set of images and labels from another."""
+    return zlib.crc32(split.labels.tobytes(), zlib.crc32(split.images.tobytes()))
+
+
+# ── Looking at images ────────────────────────────────────────────────────────────────────────────
 
 
 @torch.no_grad()
@@ -132,10 +239,10 @@ def evaluate(
 ) -> tuple[float, float]:
     """Mean loss (nats) and accuracy (0 to 1) over all images of `split`, dropout off."""
     plan = plan or choose_plan()
-    total = Sums(plan.device)
-    for logits, labels in outputs(model, split, input_size, batch_size, plan):
-        total.add(F.cross_entropy(logits, labels), (logits.argmax(1) == labels).sum(), len(labels))
-    return total.means()
+    sums = Sums(plan.device)
+    for logits, labels in outputs(model, Feed(split, input_size, plan), batch_size, plan):
+        sums.add_logits(logits, labels)
+    return sums.means()
 
 
 @torch.no_grad()
@@ -147,42 +254,47 @@ def predict(
     plan: Plan | None = None,
 ) -> np.ndarray:
     """Logits of all images of `split`, (N, classes), dropout off."""
-    parts = outputs(model, split, input_size, batch_size, plan or choose_plan())
+    plan = plan or choose_plan()
+    parts = outputs(model, Feed(split, input_size, plan), batch_size, plan)
     return torch.cat([logits for logits, _ in parts]).cpu().numpy()
 
 
+@torch.no_grad()
 def outputs(
-    model: nn.Module, split: Split, input_size: int | None, batch_size: int, plan: Plan
+    model: nn.Module, feed: Feed, batch_size: int, plan: Plan, ranks: Team = ALONE
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Logits (N×classes, float32) and labels, batch by batch, dropout off."""
+    require_int("batch_size", batch_size, 1)
     plan.place(model).eval()
-    for images, labels in batches(split, batch_size, input_size, plan):
+    everything = ranks.share(torch.arange(len(feed), device=plan.device))
+    for index in everything.split(batch_size):
+        images, labels = feed[index]
         with plan.autocast():
             logits = model(images)
         yield logits.float(), labels
 
 
-def batches(
-    split: Split,
-    batch_size: int,
-    input_size: int | None,
-    plan: Plan,
-    index: np.ndarray | None = None,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images (N×C×H×W, 0 to 1) and labels (N), in the order of `index`, or as they lie.
+class Feed:
+    """Images and labels on the device, as bytes; a batch becomes floats, and larger, when used.
 
-    The bytes go to the device as they are; there they become floats and are enlarged, bilinearly.
+    ``feed[index]``: N×C×H×W images from 0 to 1 and N labels.
     """
-    require_int("batch_size", batch_size, 1)
-    images = torch.tensor(split.images, device=plan.device)
-    labels = torch.tensor(split.labels, device=plan.device, dtype=torch.int64)
-    index = np.arange(len(split)) if index is None else index
-    for part in torch.tensor(index, device=plan.device).split(batch_size):
-        yield plan.layout(to_input(images[part], input_size)), labels[part]
+
+    def __init__(self, split: Split, input_size: int | None, plan: Plan) -> None:
+        self.images = torch.tensor(split.images, device=plan.device)
+        self.labels = torch.tensor(split.labels, device=plan.device, dtype=torch.int64)
+        self.input_size, self.plan = input_size, plan
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        images = to_input(self.images[index], self.input_size)
+        return self.plan.layout(images), self.labels[index]
 
 
 def to_input(images: Tensor, input_size: int | None = None) -> Tensor:
-    """N×H×W or N×C×H×W bytes → N×C×S×S floats from 0 to 1; floats keep their values."""
+    """N×H×W or N×C×H×W bytes → N×C×S×S floats from 0 to 1, enlarged bilinearly; floats stay."""
     if images.ndim == 3:
         images = images[:, None]  # N×1×H×W
     images = images.float() / 255 if images.dtype == torch.uint8 else images.float()
@@ -198,53 +310,35 @@ class Sums:
     def __init__(self, device: str) -> None:
         self.loss = torch.zeros((), device=device)
         self.correct = torch.zeros((), dtype=torch.int64, device=device)
-        self.images = 0
+        self.images = torch.zeros((), dtype=torch.int64, device=device)
 
-    def add(self, mean_loss: Tensor, correct: Tensor, images: int) -> None:
-        self.loss += mean_loss * images  # a mean counts as often as it has images
+    def add(self, loss_sum: Tensor, correct: Tensor, images: int) -> None:
+        self.loss += loss_sum
         self.correct += correct
         self.images += images
 
-    def means(self) -> tuple[float, float]:
-        return float(self.loss) / self.images, int(self.correct) / self.images
+    def add_logits(self, logits: Tensor, labels: Tensor) -> None:
+        loss_sum = F.cross_entropy(logits, labels, reduction="sum")
+        self.add(loss_sum, (logits.argmax(1) == labels).sum(), len(labels))
 
+    def means(self, ranks: Team = ALONE) -> tuple[float, float]:
+        """Mean loss and accuracy over the images of all ranks."""
+        loss, correct, images = self.over(ranks)
+        return float(loss) / int(images), int(correct) / int(images)
 
-@contextmanager
-def seeded(seed: int, device: str) -> Iterator[None]:
-    """A context in which random numbers come from `seed`; afterwards all is as before."""
-    with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
-        torch.manual_seed(seed)
-        yield
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-def tell(observers: Sequence[Observer], event: Any) -> None:
-    for observer in observers:
-        observer(event)
+    def over(self, ranks: Team) -> list[Tensor]:
+        """Loss, right answers and images, summed over all ranks."""
+        sums = [self.loss.clone(), self.correct.clone(), self.images.clone()]
+        ranks.sum(*sums)
+        return sums
 
 
 def check_model(model: nn.Module, data: Dataset, input_size: int | None, plan: Plan) -> None:
     """One image through the model, so that what does not fit is said before hours are spent."""
-    with torch.no_grad():
-        logits, _ = next(outputs(model, data.val.first(1), input_size, 1, plan))
+    logits, _ = next(outputs(model, Feed(data.val.first(1), input_size, plan), 1, plan))
     shape = tuple(logits.shape)
     if len(shape) != 2 or shape[1] < data.train.classes:
         raise ValueError(
             f"model must give (N, {data.train.classes}) logits, one for each class of the data; "
             f"for one image it gave {shape}"
         )
-
-
-def describe(
-    data: Dataset, recipe: Recipe, epochs: int, batch_size: int, input_size: int | None,
-    seed: int, plan: Plan,
-) -> dict[str, Any]:  # fmt: skip
-    """What a run is made of, as plain values: equal runs have equal descriptions."""
-    return dict(
-        data=data.name, images=len(data.train), recipe=asdict(recipe), epochs=epochs,
-        batch_size=batch_size, input_size=input_size, seed=seed, plan=plan.about(),
-    )  # fmt: skip

@@ -28,7 +28,10 @@ class ProgressBar:
     def __call__(self, event: Event) -> None:
         if isinstance(event, Started):
             total = event.epochs * event.images
-            self._bar = self._tqdm(total=total, unit=" images", unit_scale=True, dynamic_ncols=True)
+            done = min(total, event.step * total // (event.epochs * event.steps_per_epoch))
+            self._bar = self._tqdm(
+                total=total, initial=done, unit=" images", unit_scale=True, dynamic_ncols=True
+            )
         elif isinstance(event, Step):
             self._bar.update(event.images)
         elif isinstance(event, EpochEnd):
@@ -58,8 +61,6 @@ class Lines:
                 f"  validation loss {row['val_loss']:.3f} accuracy {row['val_accuracy']:.3f}",
                 flush=True,
             )
-        elif isinstance(event, Ended) and event.interrupted:
-            print(f"stopped after {len(event.history.rows)} of {self._epochs} epochs", flush=True)
 
 
 def default() -> Observer:

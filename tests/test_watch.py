@@ -29,11 +29,6 @@ def test_lines_print_one_line_an_epoch(capsys):
     )
 
 
-def test_lines_say_that_a_run_was_stopped(capsys):
-    run(watch.Lines(), interrupted=True)
-    assert capsys.readouterr().out.splitlines()[-1] == "stopped after 1 of 2 epochs"
-
-
 def test_the_bar_counts_images_and_shows_validation(monkeypatch):
     pytest.importorskip("tqdm")
     terminal = io.StringIO()

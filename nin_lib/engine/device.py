@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 # glibc's mallopt: parameter numbers, the values a run sets, and glibc's own defaults.
 # Large blocks come from the heap instead of fresh pages, and freed memory stays with the process;
@@ -40,6 +40,7 @@ class Plan:
     precision: str = "float32"  # of convolutions and dense layers; weights stay float32
     channels_last: bool = True  # N×H×W×C in memory; shapes stay N×C×H×W
     keep_memory: bool = False  # the allocator gives nothing back during the run (Linux, glibc)
+    compile: bool = False  # torch.compile: a long first step, faster ones after it
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -50,6 +51,7 @@ class Plan:
         parts = [self.device, self.precision]
         parts += ["channels last"] if self.channels_last else []
         parts += ["memory kept"] if self.keep_memory else []
+        parts += ["compiled"] if self.compile else []
         return ", ".join(parts)
 
     def place(self, model: nn.Module) -> nn.Module:
@@ -65,6 +67,20 @@ class Plan:
         kind = torch.device(self.device).type
         lower = self.precision != "float32"
         return torch.autocast(kind, PRECISIONS[self.precision] if lower else None, enabled=lower)
+
+    def compiled(self, model: nn.Module) -> nn.Module:
+        """What to train: `model`, or its compiled form, which shares its weights."""
+        compiled: Any = torch.compile(model) if self.compile else model
+        return compiled
+
+    @property
+    def fused(self) -> bool:
+        """Whether the optimiser's step is one kernel."""
+        return self.device.startswith("cuda")
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Scales the loss so that small gradients survive float16; otherwise does nothing."""
+        return torch.amp.GradScaler(self.device.split(":")[0], enabled=self.precision == "float16")
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -86,7 +102,9 @@ class Plan:
         )
 
 
-def plan(device: str | torch.device | None = None, precision: str | None = None) -> Plan:
+def plan(
+    device: str | torch.device | None = None, precision: str | None = None, compile: bool = False
+) -> Plan:
     """The plan for this machine, or for `device`; `precision` overrides the rule.
 
     Raises `ValueError` for a device that is not there.
@@ -98,9 +116,10 @@ def plan(device: str | torch.device | None = None, precision: str | None = None)
         reason = str(error).splitlines()[0]
         raise ValueError(f"device {device!r} can't be used here: {reason}") from None
     kind = torch.device(device).type
-    if precision is None:
-        precision = "bfloat16" if fast_bfloat16(kind) else "float32"
-    return Plan(device, precision, keep_memory=kind == "cpu" and sys.platform == "linux")
+    precision = precision or fast_precision(kind)
+    return Plan(
+        device, precision, keep_memory=kind == "cpu" and sys.platform == "linux", compile=compile
+    )
 
 
 def best_device() -> str:
@@ -110,10 +129,11 @@ def best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def fast_bfloat16(device_type: str) -> bool:
-    if device_type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device_type == "cpu" and has_amx()
+def fast_precision(kind: str) -> str:
+    """The fastest precision that learns as float32 does, by what the device can do."""
+    if kind == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    return "bfloat16" if kind == "cpu" and has_amx() else "float32"
 
 
 def has_amx() -> bool:
@@ -124,6 +144,20 @@ def has_amx() -> bool:
     if torch.backends.cpu.get_cpu_capability() != "AVX512":
         return False
     return bool(torch.cpu.get_capabilities().get("amx_bf16"))
+
+
+def advise_on_memory(error: BaseException, batch_size: int) -> BaseException:
+    """`error`, or a `MemoryError` that says which batch size to try when memory ran out."""
+    words = str(error).lower()
+    if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and (
+        "out of memory" not in words and "can't allocate memory" not in words
+    ):
+        return error
+    if batch_size == 1:
+        return MemoryError("there is not enough memory even for batch_size 1: use smaller images")
+    return MemoryError(
+        f"there is not enough memory for batch_size {batch_size}: try {batch_size // 2}"
+    )
 
 
 def set_allocator(options: dict[int, int]) -> bool:

@@ -13,9 +13,9 @@ class Interrupted(Exception):
 
 
 @contextmanager
-def between_steps() -> Iterator[Callable[[], None]]:
+def between_steps() -> Iterator[Callable[[], bool]]:
     """Inside, Ctrl-C (or a notebook's stop button) only leaves a note; the function that is given
-    raises `Interrupted` when there is one. A second Ctrl-C raises `KeyboardInterrupt` at once.
+    says whether there is one. A second Ctrl-C raises `KeyboardInterrupt` at once.
 
     Outside the main thread Python delivers no signals, and nothing changes.
     """
@@ -26,15 +26,11 @@ def between_steps() -> Iterator[Callable[[], None]]:
             raise KeyboardInterrupt
         asked.set()
 
-    def stop_if_asked() -> None:
-        if asked.is_set():
-            raise Interrupted
-
     if threading.current_thread() is not threading.main_thread():
-        yield stop_if_asked
+        yield asked.is_set
         return
     before = signal.signal(signal.SIGINT, note)
     try:
-        yield stop_if_asked
+        yield asked.is_set
     finally:
         signal.signal(signal.SIGINT, before)

@@ -76,6 +76,8 @@ class LiveCurves(anywidget.AnyWidget):
             again = self._status != "ready"  # a second run shows itself where it is started
             self._reset(event.epochs, max(1, event.steps_per_epoch))
             self._enough = min(ENOUGH, event.images // 40)
+            for row in event.rows:  # of the epochs before, when a run goes on
+                self._add_row(row)
             self._begin(again)
         elif isinstance(event, Step):
             self._now = event.step / self._steps_per_epoch
@@ -85,13 +87,16 @@ class LiveCurves(anywidget.AnyWidget):
                 self._publish()
         elif isinstance(event, EpochEnd):
             self._close_window()
-            self._rows.append(event.row)
-            for name in ("val_loss", "val_accuracy"):
-                self._append(name, event.row["epoch"], event.row[name])
+            self._add_row(event.row)
             if self._due():
                 self._publish()
         elif isinstance(event, Ended):
             self.finish(stopped=event.interrupted or self._now < (self._epochs or 0) - 1e-6)
+
+    def _add_row(self, row: Row) -> None:
+        self._rows.append(row)
+        for name in ("val_loss", "val_accuracy"):
+            self._append(name, row["epoch"], row[name])
 
     def _clear_window(self) -> None:
         """Start the sums over: the steps since the last point."""
