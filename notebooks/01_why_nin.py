@@ -32,7 +32,7 @@ from nin_lib import network, shape_flow, text_table, totals
 # %% [markdown]
 # ## A network in two parts
 #
-# AlexNet is the network that began the story in 2012. Here is the version for images of 1×224×224 numbers: one channel (grey), 224 pixels high and wide. `shape_flow` walks through its layers and does the arithmetic of each one; no network is built or run yet.
+# AlexNet is the network that began the story in 2012. Here it is as *Dive into Deep Learning* adapts it to the images of this chapter: one channel (grey), 224 pixels high and wide, ten classes. (The original had colour images and many more classes, so its numbers differ.) `shape_flow` walks through its layers and does the arithmetic of each one; no network is built or run yet.
 
 # %%
 alexnet = network("alexnet")
@@ -70,6 +70,7 @@ total = sum(parameters.values())
 for kind, number in parameters.items():
     print(f"{kind:13}{number:>12,}  {100 * number / total:.0f} %")
 print(f"{'together':13}{total:>12,}")
+print(f"your guess was {my_guess} % for the dense layers")
 
 # %% mystnb={"image": {"alt": "Bar chart of the parameters of AlexNet, layer by layer: the first two dense layers tower over all convolutions."}}
 layers = [row for row in shape_flow(alexnet) if row.parameters]
@@ -80,21 +81,21 @@ plt.figure(figsize=(9, 3))
 bars = plt.bar(range(len(layers)), millions, color="#0072B2")
 for bar, row in zip(bars, layers, strict=True):
     if row.layer == "dense":
-        bar.set(color="#D55E00", hatch="//", edgecolor="white")
+        bar.set(facecolor="#D55E00", hatch="//", edgecolor="white")
 plt.xticks(range(len(layers)), names, fontsize=7)
 plt.ylabel("million parameters")
-plt.title("AlexNet: convolutions (blue), dense layers (hatched)")
+plt.title("AlexNet: convolutions (blue), dense layers (orange)")
 plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Most people guess too low. The convolutions, which do the seeing, hold a small part of the parameters; two dense layers hold nearly all the rest.
+# The convolutions, which do the seeing, hold a small part of the parameters; the first two dense layers hold nearly all the rest.
 #
 # ## What a dense head does to place and size
 #
-# **Place.** Before the head, a number still has a place: it says what was found *in the upper left*. The head begins by laying all the numbers in one long row. For a dense layer neighbours mean nothing: you could shuffle the row once and for all, and train just as well.
+# **Place.** The head begins by laying all the numbers in one long row, and gives every one of them weights of its own. So what it learns about a pattern in the upper left does not help in the lower right. And it does not know which places are neighbours: shuffle the row once and for all, and it could be trained just as well.
 #
-# **Size.** A dense layer has one weight for each number that arrives, so it is made for one image size. For larger images it has to be made anew, and larger. Let us ask both networks for other sizes:
+# **Size.** A dense layer has one weight for each number that arrives, so it is made for one image size. **Predict:** what happens to the number of parameters when each network is made for larger images?
 
 # %%
 nin = network("chapter")
@@ -109,7 +110,7 @@ for size in (224, 256, 320):
 #
 # <details><summary>Answer</summary>
 #
-# NiN has convolutions only, and a convolution uses one kernel at every place: more places, same kernel. At the end each map is *averaged*, whatever its size. No layer needs to know how large the image was.
+# In NiN only convolutions have parameters, and a convolution uses one kernel at every place: more places, same kernel. At the end each map is *averaged*, whatever its size. No layer needs to know how large the image was.
 #
 # </details>
 #
@@ -120,15 +121,17 @@ for size in (224, 256, 320):
 # 1. follow each convolution by **1×1 convolutions**: a small multilayer perceptron applied at every pixel, which mixes the channels found there ([notebook 2](02_one_by_one_convolution.ipynb) and [3](03_nin_block.ipynb));
 # 2. end with **global average pooling**: as many maps as classes, and the mean of each map is the score of its class ([notebook 4](04_nin_network.ipynb)).
 #
-# The network of this chapter takes its kernel sizes, 11, 5 and 3, from AlexNet. One thing to keep straight: the networks *in the paper* have three blocks and are for small images (`network("paper-mnist")` is one; we train it in [notebook 5](05_training.ipynb)). The four-block network for 224×224 images came later, as the same author's model for ImageNet, and *Dive into Deep Learning* adapted it to Fashion-MNIST. That is the one built here.
+# The network of this chapter takes its kernel sizes, 11, 5 and 3, from AlexNet. One thing to keep straight: the networks *in the paper* have three blocks and are for small images (`network("paper-mnist")` is one; we train it in [notebook 5](05_training.ipynb)). The four-block network for 224×224 images came later, as Min Lin's model for ImageNet, and *Dive into Deep Learning* adapted it to Fashion-MNIST. That is the one built here.
 
 # %%
 print(text_table(nin))
 
 # %% [markdown]
+# Read it as before, now with the costs. The *receptive field* in the last column is the side of the square of input pixels that one number depends on; notebook 4 comes back to it.
+#
 # ## Fewer parameters: is that less work?
 #
-# A *multiply-add* is one multiplication and one addition, the unit in which the work of a network is counted. **Predict:** NiN has far fewer parameters than AlexNet. Does it also need far fewer multiply-adds for one image?
+# A *multiply-add* is one multiplication and one addition, the unit in which the work of a network is counted. **Predict:** NiN has far fewer parameters than AlexNet. Does it also need far fewer multiply-adds for one image? (VGG-11, a larger network of 2014, is there for comparison.)
 
 # %%
 print(f"{'':8}{'parameters':>14}{'multiply-adds':>16}")
@@ -138,17 +141,20 @@ for name in ("alexnet", "vgg11", "chapter"):
 
 a, n = totals(alexnet), totals(nin)
 print()
+dense = [row for row in shape_flow(alexnet) if row.layer == "dense"]
+head = sum(row.multiply_adds for row in dense)
+print(f"AlexNet's head does {100 * head / a.multiply_adds:.0f} % of its work")
 print("AlexNet : NiN")
 print(f"parameters     {a.parameters / n.parameters:.0f} : 1")
 print(f"multiply-adds  {a.multiply_adds / n.multiply_adds:.1f} : 1")
 
 # %% [markdown]
-# No. A dense weight is used once for an image; a weight of a convolution is used once *at every place*. So the head holds nearly all the parameters and does little of the work, and taking it away saves much of the first and little of the second. Keep the two apart whenever somebody calls a network "small".
+# No. A dense weight is used once for an image; a weight of a convolution is used once *at every place*. So the head holds nearly all the parameters and does little of the work. NiN saves the head, and spends part of the work on 1×1 convolutions instead. Keep parameters and work apart whenever somebody calls a network "small".
 #
 # ## Take-aways
 #
 # 1. In AlexNet most parameters are in the dense head, because a dense layer has a weight for every pair of input and output.
-# 2. A dense head forgets place, and it fixes the image size.
+# 2. A dense head learns every place separately, without knowing which are neighbours, and it fixes the image size.
 # 3. NiN mixes channels with 1×1 convolutions at every pixel, and averages one map per class at the end. That saves parameters; the work stays of the same order.
 #
 # **Before you go on, from memory:** Which single layer of AlexNet has the most parameters, and why? Why does the parameter count of NiN not depend on the size of the image?

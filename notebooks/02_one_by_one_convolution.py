@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   chapter:
-#     compared: 15
+#     compared: 17
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: chapter,-jupytext.text_representation
@@ -142,6 +142,7 @@ print(tuple(columns.shape), "→", tuple(by_matmul.shape))
 
 # %%
 by_einsum = torch.einsum("oc,chw->ohw", weight, image) + bias[:, None, None]
+print(tuple(by_einsum.shape))
 
 # %% [markdown]
 # **As a dense layer.** PyTorch's `nn.Linear` works on the *last* axis and treats all the others as a batch. So the channels have to go last: H×W×C. Every pixel is then a sample of its own.
@@ -191,9 +192,9 @@ largest = (conv_20_30(x) - through_dense).abs().max().item()
 print("largest difference below 1e-12:", largest < 1e-12)
 
 # %% [markdown]
-# ## A mistake that nothing catches
+# ## Which axis does `nn.Linear` take?
 #
-# `nn.Linear` takes the last axis, whatever it is. Forget to move the channels there, and often you are told:
+# The last one, whatever it is. Forget to move the channels there, and often you are told:
 
 # %%
 try:
@@ -205,15 +206,15 @@ except RuntimeError as error:
 # Now take an image whose *width happens to equal its number of channels*, and a layer with as many outputs as inputs. **Predict:** will this be refused too?
 
 # %%
-square = torch.randn(3, 3, 3)  # C×H×W, all equal
+narrow = torch.randn(3, 5, 3)  # C×H×W, as wide as it has channels
 mix = nn.Linear(3, 3)
-wrong = mix(square)  # along the width
-right = mix(square.permute(1, 2, 0)).permute(2, 0, 1)  # along the channels
+wrong = mix(narrow)  # along the width
+right = mix(narrow.permute(1, 2, 0)).permute(2, 0, 1)  # along the channels
 print("shapes:", tuple(wrong.shape), tuple(right.shape))
 print("the same numbers:", torch.allclose(wrong, right))
 
 # %% [markdown]
-# No error, the right shape, wrong numbers: the layer has mixed neighbouring pixels of a row instead of channels. A network with this mistake even trains, only worse. That is why our test image had four different sizes. Make it a habit: *test with axes of different lengths.*
+# No error, the right shape, wrong numbers: the layer has mixed the pixels of each row instead of the channels of each pixel. That is why C_in, C_out, H and W all differed above. Make it a habit: *test with axes of different lengths.*
 #
 # ## Several 1×1 layers: an MLP at every pixel
 #
@@ -235,7 +236,7 @@ equal = [
 print(f"{sum(equal)} of {len(equal)} pixels equal")
 
 # %% [markdown]
-# That is the name of the paper: a little network, inside the network, at every place.
+# Hence the paper's name: a little network inside the network, at every pixel.
 #
 # **Predict:** leave the ReLU out. Are two 1×1 layers still more powerful than one?
 #
@@ -251,9 +252,8 @@ single = nn.Conv2d(20, 30, 1).double()
 single.weight.data = (B @ A)[:, :, None, None]
 single.bias.data = B @ first.bias.data + second.bias.data
 
-without, with_relu = second(first(x)), second(first(x).relu())
-print("without a ReLU, one layer: ", torch.allclose(without, single(x)))
-print("with a ReLU, the same layer:", torch.allclose(with_relu, single(x)))
+same = torch.allclose(second(first(x)), single(x))
+print("without a ReLU, equal to one layer:", same)
 
 # %% [markdown]
 # (c). A product of two matrices is a matrix: $B(Ax + a) + b = (BA)x + (Ba + b)$.
@@ -263,6 +263,20 @@ print("with a ReLU, the same layer:", torch.allclose(with_relu, single(x)))
 # There are more parameters, but they describe nothing new: all that they can say, the one matrix $BA$ can say too. (With 16 channels in the middle they can say even less: the rank of $BA$ is at most 16.)
 #
 # </details>
+#
+# And with the ReLU? Could some other single layer do the same as the two? Every single 1×1 layer $f$ obeys $f(x) + f(-x) = 2 f(0)$, because what is linear cancels and only the bias stays. So ask the two layers whether they obey it:
+
+# %%
+def with_relu(x):
+    return second(first(x).relu())
+
+
+zero = torch.zeros_like(x)
+for name, f in {"one layer": single, "two with a ReLU": with_relu}.items():
+    print(f"{name:16}", torch.allclose(f(x) + f(-x), 2 * f(zero)))
+
+# %% [markdown]
+# They do not, so *no* single layer can replace them.
 #
 # > **Misconception: "more linear layers, more power."** Without a non-linear function between them, none.
 #
@@ -289,9 +303,9 @@ for k in (1, 3):
 # %% [markdown]
 # For a 1×1 convolution there are no neighbours. It sees one pixel, through all its channels. Whatever a network is to know about *shapes* must come from its larger kernels.
 #
-# > **Misconception: "it widens the receptive field."** It cannot: an output sees exactly what its own pixel saw before.
+# > **Misconception: "it widens the receptive field"**, the square of input pixels that an output depends on. It cannot: an output sees exactly what its own pixel saw before.
 #
-# > **Misconception: "1×1 convolutions are there to reduce channels."** They can, and later networks use them so. Here 20 became 30, and in blocks 1 to 3 of this chapter's network the number stays the same: they are there to *mix*, with a ReLU after each mixing.
+# > **Misconception: "1×1 convolutions are there to reduce channels."** They can: the paper's own networks narrow a little, and later networks do it on purpose. But here 20 became 30, and in this chapter's network no 1×1 layer changes the number. They are there to *mix*, with a ReLU after each mixing.
 #
 # ## Take-aways
 #

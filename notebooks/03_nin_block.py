@@ -41,7 +41,7 @@ _ = torch.manual_seed(0)
 # %% [markdown]
 # ## Six layers
 #
-# The first convolution has a kernel size, a stride and a padding to choose. The two others are 1×1. A ReLU follows each one; without them the two 1×1 layers would be one.
+# The first convolution has a kernel size, a stride and a padding to choose. The two others are 1×1. A ReLU follows each one; without them all three convolutions would be one.
 
 # %%
 def nin_block(in_channels, out_channels, kernel_size, stride, padding):
@@ -86,11 +86,15 @@ print(counts, counts == by_hand)
 print(f"in the 1×1 layers: {100 * sum(counts[1:]) / sum(counts):.0f} %")
 
 # %% [markdown]
-# Two more layers with a ReLU each, for under a fifth of the block's parameters. With 3×3 kernels in their place they would cost nine times as much:
+# Two more layers with a ReLU each, for under a fifth of the block's parameters. It is not so in every block: in block 1 a single channel comes in, so the large kernel is cheap and the 1×1 layers hold most of the parameters. What always holds is the comparison with larger kernels in their place:
 
 # %%
 with_3x3 = 2 * (256 * 3 * 3 * 256 + 256)
 print(f"two 1×1 layers {sum(counts[1:]):,}, two 3×3 layers {with_3x3:,}")
+print(f"ratio {with_3x3 / sum(counts[1:]):.2f}")
+
+block_1 = [1 * 11 * 11 * 96 + 96, 2 * (96 * 96 + 96)]
+print(f"block 1: {100 * block_1[1] / sum(block_1):.0f} % in the 1×1 layers")
 
 # %% [markdown]
 # ## What the 1×1 layers leave as it was
@@ -115,30 +119,30 @@ print("first convolution alone:", pixels_seen(block[:1]))
 print("the whole block:        ", pixels_seen(block))
 
 # %% [markdown]
-# The same 11×11 pixels. The 1×1 layers see no more of the image; they do more with what was seen. An ordinary convolution followed by a ReLU can ask of each patch one linear question per channel. The block answers with a small MLP, which can ask *"this and not that"*.
+# The same 11×11 pixels. The 1×1 layers see no more of the image; they do more with what was seen. An ordinary convolution followed by a ReLU can ask of each patch one linear question per channel. The block answers with a small MLP, and an MLP can answer questions that no single linear layer with a threshold can.
 #
-# Here is a question no single linear layer with a threshold can answer, a classic: is *exactly one* of two features present? Take two channels as the two features, and let an MLP at every pixel learn it.
+# A classic one: is *exactly one* of two features present? Take two channels as the two features. The weights below are set by hand; training would have to find such weights.
 
 # %%
 features = torch.tensor([[0., 0.], [0., 1.], [1., 0.], [1., 1.]])
 exactly_one = torch.tensor([0., 1., 1., 0.])
 maps = features.T.reshape(1, 2, 2, 2)  # four pixels, two channels
 
-by_hand = nn.Sequential(nn.Conv2d(2, 2, 1), nn.ReLU(), nn.Conv2d(2, 1, 1))
-by_hand[0].weight.data = torch.ones(2, 2, 1, 1)
-by_hand[0].bias.data = torch.tensor([0., -1.])
-by_hand[2].weight.data = torch.tensor([[1., -2.]])[:, :, None, None]
-by_hand[2].bias.data = torch.tensor([0.])
+mlp = nn.Sequential(nn.Conv2d(2, 2, 1), nn.ReLU(), nn.Conv2d(2, 1, 1))
+mlp[0].weight.data = torch.ones(2, 2, 1, 1)
+mlp[0].bias.data = torch.tensor([0., -1.])
+mlp[2].weight.data = torch.tensor([[1., -2.]])[:, :, None, None]
+mlp[2].bias.data = torch.tensor([0.])
 
 print("wanted:", exactly_one.tolist())
-print("block: ", by_hand(maps).flatten().tolist())
+print("MLP:   ", mlp(maps).flatten().tolist())
 
 # %% [markdown]
 # (The hidden channels are $\max(0, a + b)$ and $\max(0, a + b - 1)$; the output is the first less twice the second. Check it for $a = b = 1$.)
 #
 # ## The same block in the library
 #
-# `nin_lib.torch` has this block too. It takes a tuple of widths instead of one number, because the paper's own networks narrow on the way, and it allows other inner kernels, for comparisons. Its source is short enough to read here:
+# `nin_lib.torch` has this block too. It takes a tuple of widths instead of one number, because the paper's own networks narrow on the way. It allows other inner kernels, for comparisons, and can leave the last ReLU out, which notebook 5 needs. Its source is short enough to read here:
 
 # %%
 print(inspect.getsource(nin.nin_block))
@@ -155,8 +159,8 @@ print("same output:", torch.equal(ours(images), theirs(images)))
 #
 # What do eight of the 96 maps of an *untrained* block look like? The image is from Fashion-MNIST, 28×28 pixels enlarged to 224×224.
 
-# %% mystnb={"image": {"alt": "A small grey picture of a piece of clothing, and eight maps that an untrained block makes of it: blurred and edge-like versions of it."}}
-photo = torch.tensor(load("mini").train.images[:1])[None] / 255  # 1×1×28×28
+# %% mystnb={"image": {"alt": "A small grey picture of an ankle boot, and eight maps that an untrained block makes of it: blurred and edge-like versions of it."}}
+photo = torch.tensor(load("mini").train.images[3:4])[None] / 255  # 1×1×28×28
 photo = nn.functional.interpolate(photo, (224, 224), mode="bilinear")
 
 torch.manual_seed(3)
@@ -174,12 +178,12 @@ axes[4].set_title("eight maps of the untrained block", fontsize=9)
 plt.show()
 
 # %% [markdown]
-# Even before training the garment can be made out in every map: each pixel of a map is still tied to its place in the image. Training decides *what* each map looks for.
+# Even before training, the shoe can be made out in these eight maps, the brightest of all: each pixel of a map is still tied to its place in the image. Training decides *what* each map looks for.
 #
 # ## Take-aways
 #
 # 1. An NiN block is a k×k convolution and two 1×1 convolutions, a ReLU after each.
-# 2. The first convolution sets height and width, by $\lfloor (n + 2p - k)/s \rfloor + 1$; the 1×1 layers keep them, and cost few parameters.
+# 2. The first convolution sets height and width, by $\lfloor (n + 2p - k)/s \rfloor + 1$; the 1×1 layers keep them, and cost about a ninth of what 3×3 layers in their place would.
 # 3. The 1×1 layers see no more of the image than before. They let every pixel decide with an MLP.
 #
 # **Before you go on, from memory:** What is the output shape of a block with a 3×3 kernel, stride 1, padding 1 and 384 channels on a 12×12 map? Why are there ReLUs between the 1×1 layers?

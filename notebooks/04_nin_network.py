@@ -30,9 +30,7 @@
 import torch
 from torch import nn
 
-from nin_lib import (
-    ShapeError, network, shape_flow, smallest_input, text_table, totals,
-)  # fmt: skip
+from nin_lib import ShapeError, network, shape_flow, text_table, totals
 from nin_lib import torch as nin
 
 _ = torch.manual_seed(0)
@@ -40,29 +38,18 @@ _ = torch.manual_seed(0)
 # %% [markdown]
 # ## Assembled
 #
-# The kernel sizes 11, 5, 3 and the widths 96, 256, 384 are AlexNet's. A max pooling of 3×3 with stride 2 follows each of the first three blocks. The fourth block has as many channels as there are classes, and the mean of each of its maps is the *logit* of a class: the score that softmax turns into a probability. Dropout before the last block is the only regularisation.
+# The kernel sizes 11, 5, 3 and the widths 96, 256, 384 are AlexNet's. A max pooling of 3×3 with stride 2 follows each of the first three blocks. The fourth block has as many channels as there are classes, and the mean of each of its maps is the *logit* of a class: the score that softmax turns into a probability. Dropout before the last block sets half of the numbers to zero at random, during training only. `AdaptiveAvgPool2d(1)` averages each map to one number, whatever its size; `Flatten` removes the two axes of length 1 that remain. The block is the one of notebook 3, with its three widths named.
 
 # %%
-def nin_block(in_channels, out_channels, kernel_size, stride, padding):
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding),
-        nn.ReLU(),
-        nn.Conv2d(out_channels, out_channels, kernel_size=1),
-        nn.ReLU(),
-        nn.Conv2d(out_channels, out_channels, kernel_size=1),
-        nn.ReLU(),
-    )
-
-
 model = nn.Sequential(
-    nin_block(1, 96, kernel_size=11, stride=4, padding=0),
+    nin.nin_block(1, (96, 96, 96), kernel_size=11, stride=4),
     nn.MaxPool2d(kernel_size=3, stride=2),
-    nin_block(96, 256, kernel_size=5, stride=1, padding=2),
+    nin.nin_block(96, (256, 256, 256), kernel_size=5, padding=2),
     nn.MaxPool2d(kernel_size=3, stride=2),
-    nin_block(256, 384, kernel_size=3, stride=1, padding=1),
+    nin.nin_block(256, (384, 384, 384), kernel_size=3, padding=1),
     nn.MaxPool2d(kernel_size=3, stride=2),
     nn.Dropout(0.5),
-    nin_block(384, 10, kernel_size=3, stride=1, padding=1),
+    nin.nin_block(384, (10, 10, 10), kernel_size=3, padding=1),
     nn.AdaptiveAvgPool2d(1),
     nn.Flatten(),
 )
@@ -85,7 +72,7 @@ def out_size(n, kernel_size, stride=1, padding=0):
 print("block 1:", out_size(224, kernel_size=11, stride=4))
 
 # %% [markdown]
-# Now fill in the shape flow. The first stage is done for you, the second has its formula, the others are yours: put a number in the place of each `None` and run the cell. (Use paper. `out_size` is for checking.)
+# Now fill in the shape flow. The first stage is done for you, the second has its formula, the third most of it, the rest are yours: put a number in the place of each `None` and run the cell. (Use paper. `out_size` is for checking.)
 #
 # | stage | kernel | stride | padding | formula | height and width |
 # |---|---|---|---|---|---|
@@ -97,6 +84,7 @@ print("block 1:", out_size(224, kernel_size=11, stride=4))
 # | block 3 | 3 | 1 | 1 | ? | ? |
 # | pool 3 | 3 | 2 | 0 | ? | ? |
 # | block 4 | 3 | 1 | 1 | ? | ? |
+# | average | | | | one number for each map | ? |
 
 # %%
 my_sizes = {
@@ -107,9 +95,11 @@ my_sizes = {
     "block 3": None,
     "pool 3": None,
     "block 4": None,
+    "average": None,
 }
 
 sizes = {row.stage: row.shape[-1] for row in shape_flow(network("chapter"))}
+sizes["average"] = sizes["head"]
 for stage, mine in my_sizes.items():
     if mine is None:
         print(f"{stage}: still to fill in")
@@ -119,11 +109,11 @@ for stage, mine in my_sizes.items():
 # %% [markdown]
 # <details><summary>Compare when you have filled in all of them</summary>
 #
-# Pool 1: ⌊51/2⌋ + 1 = 26. Block 2 keeps its size, because 2·2 = 5 − 1: 26. Pool 2: ⌊23/2⌋ + 1 = 12. Block 3 keeps it: 12. Pool 3: ⌊9/2⌋ + 1 = 5. Block 4 keeps it: 5.
+# Pool 1: ⌊51/2⌋ + 1 = 26. Block 2 keeps its size, because 2·2 = 5 − 1: 26. Pool 2: ⌊23/2⌋ + 1 = 12. Block 3 keeps it: 12. Pool 3: ⌊9/2⌋ + 1 = 5. Block 4 keeps it: 5. Average: 10 numbers, one for each map.
 #
 # </details>
 #
-# Did the network itself read the same book? A *hook* is a function that PyTorch calls whenever a layer has run. Here it notes down what comes out of each layer:
+# Does the running network agree? A *hook* is a function that PyTorch calls whenever a layer has run. Here it notes down what comes out of each layer:
 
 # %%
 seen = []
@@ -144,14 +134,15 @@ for name, shape in zip(names, seen, strict=True):
     print(f"{name:8} {shape}")
 
 # %% [markdown]
-# 224 → 54 → 26 → 26 → 12 → 12 → 5 → 5, then one number for each of 10 classes. Poolings and the first stride make the maps smaller; the blocks make them more.
+# 224 → 54 → 26 → 26 → 12 → 12 → 5 → 5, then one number for each of 10 classes. Poolings and the first stride make the maps smaller. The first three blocks make them more numerous; the last leaves one for each class.
 #
-# Look at the third pooling: from 12 to 5 the windows start at 0, 2, 4, 6, 8 and the last one ends at 10. **Which rows does it never read?** Rows are counted from 0 to 11.
+# Look at the third pooling: from 12 to 5 the windows start at 0, 2, 4, 6, 8 and the last one ends at 10. **Which rows does it never read?** Rows are counted from 0 to 11. And the other two poolings, on 54 and on 26 rows?
 
 # %%
-windows = [range(start, start + 3) for start in range(0, 12 - 3 + 1, 2)]
-read = {row for window in windows for row in window}
-print("never read:", sorted(set(range(12)) - read))
+for n in (54, 26, 12):
+    windows = [range(start, start + 3) for start in range(0, n - 3 + 1, 2)]
+    read = {row for window in windows for row in window}
+    print(f"of rows 0 to {n - 1}, never read: {sorted(set(range(n)) - read)}")
 
 # %% [markdown]
 # Rounding down drops an edge row and column at every pooling here. (The paper's own networks round *up* instead; a count of the parameters does not show it, the shapes do.)
@@ -179,7 +170,7 @@ print(f"blocks 1-3 and AlexNet's head  {wide:>11,}  {wide / ours:.0f} times")
 print(f"one dense layer 250→10 instead {small:>11,}  {small - ours:,} more")
 
 # %% [markdown]
-# > **Misconception: "global average pooling saves the parameters."** Look at the last line: against *one small* dense layer it saves next to nothing. What saves is to do without the two layers that are 4,096 wide.
+# > **Misconception: "global average pooling saves the parameters."** Look at the last line: against *one small* dense layer it saves next to nothing. (The last 10 maps of 5×5 numbers make the 250.) What saves is to do without AlexNet's two wide dense layers.
 #
 # What averaging does give: each map has to collect evidence for its own class and nothing else, and the size of the image no longer matters.
 #
@@ -197,7 +188,7 @@ except ShapeError as error:
     print(error)
 
 # %% [markdown]
-# That it *takes* another size does not mean that it is *right* there: it has learnt from garments that fill 224 pixels.
+# That it *takes* another size does not mean that it would be *right* there: a network trained on garments that fill 224 pixels has seen no others.
 #
 # ## The same network from one description
 #
@@ -210,18 +201,15 @@ for stage in spec.stages:
 
 # %%
 from_spec = nin.NiN(spec).eval()
-pairs = zip(from_spec.parameters(), model.parameters(), strict=True)
-for ours_p, theirs_p in pairs:
-    ours_p.data.copy_(theirs_p.data)
+from_spec.load_state_dict(model.state_dict())  # the same weights
 
 images = torch.rand(2, 1, 224, 224)
 with torch.no_grad():
     same = torch.allclose(from_spec(images), model(images), atol=1e-6)
 print("same logits:", same)
-print("smallest input:", smallest_input(spec))
 
 # %% [markdown]
-# And the whole of it with parameters and multiply-adds. The *receptive field* is the side of the square of input pixels that one number can see; at the end of the blocks it is almost the whole image, and the average sees all of it. One layer does more than half of the work. **Which one?**
+# Here is the whole network, with parameters and multiply-adds. The *receptive field* is the side of the square of input pixels that one number depends on: 195 of 224 pixels at the end of the blocks. (The last figure, 323, is more than the image has: seen from the edge of a map, the square reaches over the edge of the image.) One layer does more than half of the work. **Which one?**
 
 # %%
 print(text_table(spec))
@@ -236,7 +224,7 @@ print(f"{most.stage}, {most.layer}: {share:.0f} % of the multiply-adds")
 # ## Take-aways
 #
 # 1. NiN is a flat sequence: block, pool, block, pool, block, pool, dropout, block, average.
-# 2. Every size follows from one rule, rounded down; a kernel of k with padding (k − 1)/2 and stride 1 keeps the size.
+# 2. Every size follows from one rule, rounded down; an odd kernel of k with padding (k − 1)/2 and stride 1 keeps the size.
 # 3. Global average pooling turns the map of each class into its logit. It has no parameters and takes any size that survives the poolings.
 #
-# **Before you go on, from memory:** Write down the seven sizes from 54 to 5. What does the last block need as many of as there are classes?
+# **Before you go on, from memory:** Write down the seven sizes from 54 to 5. How many channels does the last block need, and why?

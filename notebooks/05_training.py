@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   chapter:
-#     compared: 10
+#     compared: 8
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: chapter,-jupytext.text_representation
@@ -45,18 +45,21 @@ from nin_lib.widgets import LiveCurves
 #
 # Everything below runs at one of two sizes. *Full* is the network of notebook 4 on all of Fashion-MNIST, enlarged to 224×224: that wants a GPU, or patience (and the images: `nin data --download` in a terminal fetches them). *Class* ends in about a minute on a laptop. It takes a few thousand images as they are, 28×28, and the network that the paper's authors themselves used for images of this size: three blocks of the same kind, 5×5 kernels, and widths that narrow inside each block. The same idea, another spec.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 SIZE = "full" if torch.cuda.is_available() and find_full() else "class"
 size = SIZES[SIZE]
 spec = network(size.network)
+print(f"{SIZE}: {size.network}, {size.data} set, {size.epochs} epochs")
 
 # %%
 print(text_table(network("paper-mnist")))
 
 # %% [markdown]
+# Three blocks, and maps of 28, 14 and 7 pixels a side: the paper's pooling rounds up.
+#
 # ## The images
 #
-# Fashion-MNIST (Xiao, Rasul and Vollgraf 2017): grey pictures of ten kinds of garment. A small balanced choice of it comes with this chapter. It has three parts: *training* images to learn from, *held-out* images for every choice that we make on the way, and *test* images that are looked at once, for the number at the end.
+# Fashion-MNIST (Xiao, Rasul and Vollgraf 2017): grey pictures of ten kinds of clothing, shoes and bags. A small balanced selection comes with this chapter. It has three parts: *training* images to learn from, *held-out* images for every choice that we make on the way, and *test* images that are looked at once, for the number at the end.
 
 # %%
 mini = load("mini")
@@ -82,25 +85,33 @@ plt.show()
 
 # %%
 print(f"loss of guessing: -ln(1/10) = ln 10 = {math.log(10):.3f}")
+print(f"accuracy of guessing: {1 / 10}")
 
 # %% [markdown]
-# Remember this number. A loss curve that stays there has learnt nothing, whatever else it looks like. The reverse question: an untrained network is not quite a network that knows nothing, because its logits differ. Where does ours start?
+# Remember this number. As long as the loss is near it, the network is no better than guessing. That alone does not say why: it may only be slow, or it may be stuck for good.
+#
+# An untrained network does not give all classes the same probability: its logits differ by chance. **Predict:** is its loss below or above ln 10?
 
 # %%
 RECIPE = "default"  # or "published": see the end of this notebook
+SEED = 0
 how = recipe(RECIPE)
 data = load(size.data)
-model = nin.build(spec, how, seed=0)
+model = nin.build(spec, how, SEED)
+
+# %% tags=["nbval-ignore-output"]
 loss, accuracy = evaluate(model, data.val, size.input_size)
-print("untrained, accuracy below 0.25:", accuracy < 0.25)
+print(f"untrained: loss {loss:.2f}, accuracy {accuracy:.2f}")
 
 # %% [markdown]
+# Usually a little above: confidence without knowledge costs more than guessing.
+#
 # ## The loop
 #
-# Training repeats five lines: compute the logits of a batch, compute the loss, compute the gradients, take a step against them, next batch. Here they are, plainly, for three batches of the training images:
+# Training repeats five lines: compute the logits of a batch, compute the loss, forget the old gradients, compute the new ones, take a step against them. Here they are, plainly, for three batches of the training images:
 
-# %%
-practice = nin.build(network("paper-mnist"), how, seed=0)
+# %% tags=["nbval-ignore-output"]
+practice = nin.build(network("paper-mnist"), how, SEED)
 optimizer = torch.optim.SGD(practice.parameters(), lr=0.01, momentum=0.9)
 images = torch.tensor(mini.train.images[:192])[:, None] / 255  # N×1×28×28
 labels = torch.tensor(mini.train.labels[:192])
@@ -112,32 +123,41 @@ for step in range(3):
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    print(f"step {step + 1}: {len(logits)} rows of {logits.shape[1]} logits")
+    print(f"step {step + 1}: {tuple(logits.shape)} logits, loss {loss.item():.2f}")
 
 # %% [markdown]
-# `fit` is this loop with a few things around it: the sample order of each epoch, a learning rate that rises and falls, a look at the held-out images after each epoch, and observers, such as the curves below. It knows nothing of NiN; you could give it any classifier. What it does is decided by the *recipe*, which is a handful of plain values:
+# `fit` is this loop with a few things around it: the sample order of each epoch, a learning rate that may change from step to step, a look at the held-out images after each epoch, and observers, such as the curves below. It knows nothing of NiN; you could give it any classifier. What it does is decided by the *recipe*, which is a handful of plain values:
 
 # %%
 for name, value in vars(how).items():
     print(f"{name:14}{value}")
 
 # %% [markdown]
+# A word on each: *momentum* keeps part of the previous step, and *nesterov* is a variant of it. *One-cycle*: the learning rate rises over the first fifth of the steps (`warmup`) to 0.05, then falls to almost nothing. *clip*: a gradient longer than 1 is shortened to 1. *kaiming*: first weights scaled so that signals keep their size through ReLUs, and biases that start at zero. *last_relu* False: no ReLU after the last convolution, so that a logit can be negative.
+#
 # **Predict** before you start: where will the training loss be after one epoch, near ln 10 or clearly below? Which will be higher in the first epoch, the accuracy on the training images or on the held-out ones?
 
 # %% tags=["nbval-ignore-output"]
-curves = LiveCurves(title=f"{size.network}, {RECIPE} recipe, seed 0")
+curves = LiveCurves(title=f"{size.network}, {RECIPE} recipe, seed {SEED}")
 history = fit(
     model, data, how,
     epochs=size.epochs, batch_size=size.batch_size,
-    input_size=size.input_size, seed=0, observers=[curves],
+    input_size=size.input_size, seed=SEED, observers=[curves],
 )  # fmt: skip
+
+# %% tags=["nbval-ignore-output"]
+print("epoch  training loss  accuracy  held-out loss  accuracy")
+for row in history.rows:
+    left = f"{row['train_loss']:13.3f}{row['train_accuracy']:10.3f}"
+    right = f"{row['val_loss']:15.3f}{row['val_accuracy']:10.3f}"
+    print(f"{row['epoch']:5}  {left}{right}")
 
 # %%
 print("every epoch was finished:", len(history.rows) == size.epochs)
 print("it has learnt:", history.last["val_loss"] < 0.7 * math.log(10))
 
 # %% [markdown]
-# Two things surprise people here. **Unfold the table under the curves:** in the first epoch the held-out accuracy is usually *above* the training accuracy. That is no mistake: the training figure in the table is a mean over the whole epoch, so it includes the beginning, when the network knew less; and while training, dropout hides half of the numbers before a block. The held-out figure is taken at the end of the epoch, with everything switched on. **The curve may rest for a while near ln 10** before it falls. Wait, and see whether it moves.
+# Two things surprise people here. **In the first row the held-out accuracy is usually *above* the training accuracy.** That is no mistake: the training figure in the table is a mean over the whole epoch, so it includes the beginning, when the network knew less, and holds the loss up; and while training, dropout hides half of the numbers before a block. The held-out figure is taken at the end of the epoch, with everything switched on. **The curve may rest for a while near ln 10** before it falls. Wait, and see whether it moves.
 #
 # ## What does it get wrong?
 #
@@ -166,7 +186,7 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# Read a row: the images of one true class. The diagonal is what went right. Which classes are taken for each other, and would *you* tell them apart at 28×28 pixels? Here are the mistakes that the network was surest of:
+# Read a row: the images of one true class. The diagonal is what went right. Which classes are taken for each other, and would *you* tell them apart at 28×28 pixels? Usually it is the tops among themselves (T-shirt, pullover, coat, shirt), and one kind of shoe for another. Here are the mistakes that the network was surest of:
 
 # %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Ten garments that the network got wrong with the most confidence, each with its true and its predicted class."}}
 probability = torch.softmax(torch.tensor(logits), dim=1).numpy()
@@ -186,21 +206,25 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
+# Some of these you would get wrong yourself.
+#
 # ## The one number at the end
 #
-# Only now, when nothing will be changed any more, the test images:
+# Nothing will be changed any more, so now we look at the test images. (While you try other recipes and seeds, set `LAST` to `False` and compare held-out figures.)
 
 # %% tags=["nbval-ignore-output"]
-loss, accuracy = evaluate(model, data.test, size.input_size)
-print(f"test images: loss {loss:.3f}, accuracy {accuracy:.3f}")
+LAST = True
+if LAST:
+    loss, accuracy = evaluate(model, data.test, size.input_size)
+    print(f"test images: loss {loss:.3f}, accuracy {accuracy:.3f}")
 
 # %%
-print("far above guessing:", accuracy > 0.4)
+print("far above guessing:", history.last["val_accuracy"] > 0.4)
 
 # %% [markdown]
 # Is that good? One run with one seed says little: another seed, another machine, and the number moves. Before you compare two networks, or two recipes, train each of them with several seeds and compare the *spread*.
 #
-# **And the published recipe?** This network is usually trained with plain gradient descent at a constant learning rate of 0.1 and a ReLU after the very last layer. Set `RECIPE = "published"` above, run the notebook again with a few seeds, and watch: often the loss gets stuck on the way, and whole classes are never predicted (look for empty columns in the table). Why that happens, and why the default recipe avoids it, is a chapter of its own.
+# **And the published recipe?** *Dive into Deep Learning* trains the network of notebook 4 with plain stochastic gradient descent at a constant learning rate of 0.1, Xavier's first weights, and a ReLU after the very last layer. Set `RECIPE = "published"` and `LAST = False`, run the notebook again with a few values of `SEED`, and watch: often the loss gets stuck on the way, and whole classes are never predicted (look for empty columns in the table). Why that happens is a story of its own.
 
 # %%
 for name in ("default", "published"):
@@ -210,8 +234,8 @@ for name in ("default", "published"):
 # %% [markdown]
 # ## Take-aways
 #
-# 1. A network that guesses among ten classes has a loss of ln 10 and an accuracy of a tenth. Compare every curve with that.
+# 1. A network that guesses among ten classes has a loss of ln 10 and an accuracy of a tenth. A curve that stays there says that nothing useful has been learnt *yet*; it does not say why.
 # 2. Training figures are means over an epoch, with dropout on; held-out figures are taken at its end, with dropout off.
-# 3. Choices are made on held-out images, test images are for the last number, and one seed is an anecdote.
+# 3. A table of true against predicted classes shows where the network errs. Choices are made on held-out images, test images are for the last number, and one seed is an anecdote.
 #
 # **From memory:** Why can the held-out accuracy be above the training accuracy? What does a loss curve that stays at ln 10 tell you, and what does it not?
