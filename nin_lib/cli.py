@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--folder", help="the full set's four files")
     train.add_argument("--download", action="store_true", help="fetch the full set if need be")
     train.add_argument("--compile", action="store_true", help="torch.compile the network")
+    train.add_argument("--tune", action="store_true", help="time precisions and layouts first")
     train.add_argument("--out", metavar="RUN", help="keep checkpoints, history and weights in RUN")
     train.add_argument("--resume", metavar="RUN", help="go on with the unfinished run in RUN")
     train.add_argument("--anyway", action="store_true", help="even where that is not exact")
@@ -84,16 +85,22 @@ def run_training(options: argparse.Namespace) -> None:
     if options.resume:
         take_up(options)
     size = SIZES[options.size]
+    import torch
+
     from . import torch as nin
     from .data import load
-    from .engine.device import plan
+    from .engine.device import fastest, plan
     from .engine.distributed import local_device, team
-    from .train import evaluate, fit
+    from .train import evaluate, fit, to_input
 
     chosen = plan(local_device(options.device), options.precision, options.compile)
     how = recipe(options.recipe)
     data = load(size.data, options.folder, options.download)
     model = nin.build(network(size.network), how, options.seed)
+    if options.tune:
+        first = data.train.first(options.batch_size or size.batch_size)
+        images = to_input(torch.tensor(first.images), size.input_size)
+        chosen = fastest(model, images, chosen)
     with team(chosen.device) as ranks:
         if ranks.leads:
             print(f"{size.network} on {data.name} Fashion-MNIST, recipe {options.recipe}: {chosen}")
@@ -122,7 +129,15 @@ def take_up(options: argparse.Namespace) -> None:
         raise CheckpointError(f"--resume {options.resume}: there is no checkpoint in this folder")
     if checkpoint.state["finished"]:
         raise CheckpointError(f"--resume {options.resume}: this run is finished")
+    for name in ("epochs", "batch_size", "out"):
+        if getattr(options, name) is not None:
+            raise CheckpointError(f"--{name.replace('_', '-')} does not go with --resume")
     about = checkpoint.state["history"]["about"]
+    if not {"size", "recipe"} <= set(about["notes"]):
+        raise CheckpointError(
+            f"--resume {options.resume}: this run was not started by nin train; "
+            "it goes on by the call of fit() that began it"
+        )
     options.out, options.seed = options.resume, about["seed"]
     options.size, options.recipe = about["notes"]["size"], about["notes"]["recipe"]
     options.epochs, options.batch_size = about["epochs"], about["batch_size"]

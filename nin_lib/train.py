@@ -1,8 +1,10 @@
 """`fit`: the training loop and its events. It knows nothing of NiN; any classifier will do.
 
-model = nin.build(network("paper-mnist"), recipe("default"), seed=0)
-history = fit(model, load("mini"), recipe("default"), epochs=3, batch_size=64)
-loss, accuracy = evaluate(model, load("mini").test)
+    model = nin.build(network("paper-mnist"), recipe("default"), seed=0)
+    history = fit(model, load("mini"), recipe("default"), epochs=3, batch_size=64)
+    loss, accuracy = evaluate(model, load("mini").test)
+
+Everything that could keep a student from reading it top to bottom is in `engine/`.
 """
 
 from __future__ import annotations
@@ -66,7 +68,8 @@ def fit(
 
     Raises `ValueError` when an argument, the data or the model do not fit each other,
     `FloatingPointError` when the loss stops being a number, `CheckpointError` when `out` holds only
-    damaged checkpoints, `MemoryError` with a smaller batch size to try.
+    damaged checkpoints or an unfinished run that does not go on like this, `OSError` when it can't
+    be written, `MemoryError` with a smaller batch size to try.
     """
     require_int("epochs", epochs, 1)
     require_int("batch_size", batch_size, 1)
@@ -80,21 +83,21 @@ def fit(
             observers = [watch.default()]
         run.observers = observers if ranks.leads else []
         run.tell(run.started())
+        finished = False
         try:
             with seeded(plan.device), plan.running(), between_steps() as asked:
                 run.go(keeper, asked)
+                keeper.finished()
+                finished = True
         except Interrupted:
             keeper.interrupted()
-            run.tell(Ended(run.history, interrupted=True))
         except (RuntimeError, MemoryError) as error:
-            run.tell(Ended(run.history, interrupted=True))
-            raise advise_on_memory(error, batch_size) from error
-        except BaseException:
-            run.tell(Ended(run.history, interrupted=True))
-            raise
-        else:
-            keeper.finished()
-            run.tell(Ended(run.history))
+            advice = advise_on_memory(error, batch_size)
+            if advice is error:
+                raise
+            raise advice from error
+        finally:
+            run.tell(Ended(run.history, interrupted=not finished))
     return run.history
 
 
@@ -123,10 +126,13 @@ class Run:
         self.steps_per_epoch = math.ceil(len(self.train) / batch_size)
         self.step = 0  # steps done
         self.sums = Sums(plan.device)  # of the epoch under way
+        conditions = plan.about() | {"processes": ranks.size}
+        if ranks.size > 1:  # each process has a GPU of its own; what they share is its kind
+            conditions["device"] = torch.device(plan.device).type
         self.history = History(about=dict(
-            data=data.name, images=len(self.train), fingerprint=fingerprint(data.train),
-            recipe=asdict(recipe), epochs=epochs, batch_size=batch_size, input_size=input_size,
-            seed=seed, notes=notes or {}, plan=plan.about() | {"processes": ranks.size},
+            data=data.name, images=len(self.train), data_checksum=checksum(data.train, data.val),
+            model=described(model), recipe=asdict(recipe), epochs=epochs, batch_size=batch_size,
+            input_size=input_size, seed=seed, notes=notes or {}, plan=conditions,
         ))  # fmt: skip
 
     def go(self, keeper: Keeper, asked: Callable[[], bool]) -> None:
@@ -187,7 +193,8 @@ class Run:
                 "try a smaller learning_rate, or clip the gradient (Recipe.clip)"
             )
         sums = Sums(self.plan.device)
-        for logits, labels in outputs(self.model, self.val, 256, self.plan, self.ranks):
+        batch_size = min(256, 4 * self.batch_size)  # without gradients, four take less than one
+        for logits, labels in outputs(self.model, self.val, batch_size, self.plan, self.ranks):
             sums.add_logits(logits, labels)
             stop_if_asked()
         val_loss, val_accuracy = sums.means(self.ranks)
@@ -221,9 +228,19 @@ def seeded(device: str) -> Iterator[None]:
         yield
 
 
-def fingerprint(split: Split) -> int:
-    """A checksum that tells one set of images and labels from another."""
-    return zlib.crc32(split.labels.tobytes(), zlib.crc32(split.images.tobytes()))
+def checksum(*splits: Split) -> int:
+    """A number that tells one set of images and labels from another."""
+    total = 0
+    for array in (array for split in splits for array in (split.images, split.labels)):
+        total = zlib.crc32(array.tobytes(), total)
+    return total
+
+
+def described(model: nn.Module) -> str:
+    """Its class, its size, and a checksum over its layers as PyTorch prints them."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    layers = zlib.crc32(repr(model).encode())
+    return f"{type(model).__name__}, {parameters:,} parameters, layers {layers:08x}"
 
 
 # ── Looking at images ────────────────────────────────────────────────────────────────────────────
@@ -266,9 +283,9 @@ def outputs(
     """Logits (N×classes, float32) and labels, batch by batch, dropout off."""
     require_int("batch_size", batch_size, 1)
     plan.place(model).eval()
-    everything = ranks.share(torch.arange(len(feed), device=plan.device))
-    for index in everything.split(batch_size):
-        images, labels = feed[index]
+    everything = torch.arange(len(feed), device=plan.device)
+    for index in everything.split(batch_size * ranks.size):  # so that all ranks take equally many
+        images, labels = feed[ranks.share(index)]
         with plan.autocast():
             logits = model(images)
         yield logits.float(), labels
@@ -323,14 +340,9 @@ class Sums:
 
     def means(self, ranks: Team = ALONE) -> tuple[float, float]:
         """Mean loss and accuracy over the images of all ranks."""
-        loss, correct, images = self.over(ranks)
+        loss, correct, images = self.loss.clone(), self.correct.clone(), self.images.clone()
+        ranks.sum(loss, correct, images)
         return float(loss) / int(images), int(correct) / int(images)
-
-    def over(self, ranks: Team) -> list[Tensor]:
-        """Loss, right answers and images, summed over all ranks."""
-        sums = [self.loss.clone(), self.correct.clone(), self.images.clone()]
-        ranks.sum(*sums)
-        return sums
 
 
 def check_model(model: nn.Module, data: Dataset, input_size: int | None, plan: Plan) -> None:

@@ -290,3 +290,28 @@ def test_float_images_and_several_channels():
     net = Network((Block(3, (5, 4)),), in_channels=3, input_size=9)
     history = fit(nin.NiN(net), data, Recipe(0.1), epochs=1, batch_size=6, plan=CPU, observers=[])
     assert len(history.rows) == 1
+
+
+def test_timing_the_candidates_is_possible_and_changes_nothing(few):
+    from nin_lib.engine.device import fastest
+
+    model = nin.build(TINY, recipe("default"))
+    before = [p.clone() for p in model.parameters()]
+    images = to_input(torch.tensor(few.train.images[:8]))
+    chosen = fastest(model, images, CPU)
+    assert chosen.device == "cpu" and chosen.precision in ("float32", "bfloat16")
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_what_the_plan_changes_in_the_process_is_undone(monkeypatch):
+    from nin_lib.engine import device
+
+    calls = []
+    monkeypatch.setattr(device, "set_allocator", lambda options: calls.append(options) or True)
+    with pytest.raises(KeyError), Plan("cpu", keep_memory=True).running():
+        raise KeyError
+    assert calls == [device.MALLOPT_KEEP, device.MALLOPT_DEFAULT]
+    with Plan("cpu").running():
+        pass
+    assert len(calls) == 2

@@ -11,12 +11,14 @@ import hashlib
 import json
 import os
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 NAME = "checkpoint.safetensors"
@@ -43,21 +45,27 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     }
     state = json.dumps(checkpoint.state)
     metadata = {"state": state, "sha256": digest(tensors, state)}
-    write(folder / (NAME + ".part"), safetensors.torch.save(tensors, metadata))
-    if (folder / NAME).exists():
-        os.replace(folder / NAME, folder / PREVIOUS)
-    os.replace(folder / (NAME + ".part"), folder / NAME)
+    keep = (folder / PREVIOUS) if is_whole(folder / NAME) else None
+    replace(folder / NAME, safetensors.torch.save(tensors, metadata), keep)
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write and flush to the disk; a file that could not be finished is removed."""
+def replace(path: Path, content: bytes, keep: Path | None = None) -> None:
+    """Write `content` aside, flush it to the disk, and only then give it its name.
+
+    What had the name before is kept as `keep`. The half-written file is removed on an error.
+    """
+    part = path.with_name(path.name + ".part")
     try:
-        with open(path, "wb") as file:
+        with open(part, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if keep:
+            os.replace(path, keep)
+        os.replace(part, path)
     except BaseException:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise
 
 
@@ -99,6 +107,15 @@ def read(path: Path) -> Checkpoint:
     return Checkpoint(tensors, values)
 
 
+def is_whole(path: Path) -> bool:
+    """Whether `path` is there and undamaged: only then may it take the previous one's place."""
+    try:
+        read(path)
+    except (CheckpointError, OSError):
+        return False
+    return True
+
+
 def header(content: bytes) -> dict[str, Any]:
     """The JSON at the head of a safetensors file: eight bytes of length, then the text."""
     length = int.from_bytes(content[:8], "little")
@@ -112,5 +129,5 @@ def digest(tensors: dict[str, Tensor], state: str) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
-        total.update(tensor.numpy().tobytes())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return total.hexdigest()

@@ -6,6 +6,7 @@ DistributedDataParallel. One process is a team of one, for which all of this doe
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,13 @@ class Team:
             for tensor in tensors:
                 distributed.all_reduce(tensor)
 
+    def gather(self, tensor: Tensor) -> Tensor:
+        """The tensors of all ranks, stacked in the order of the ranks."""
+        places = tensor.new_zeros((self.size, *tensor.shape))
+        places[self.rank] = tensor
+        self.sum(places)
+        return places
+
     def any(self, flag: bool, device: str) -> bool:
         """Whether the flag is up in any rank."""
         if self.size == 1:
@@ -49,6 +57,7 @@ class Team:
 
 
 ALONE = Team()
+TEAMS = itertools.count()  # one after the other in this process
 
 
 def launched() -> bool:
@@ -74,7 +83,10 @@ def team(device: str = "cpu") -> Iterator[Team]:
         on_gpu = device.startswith("cuda")
         if on_gpu:
             torch.cuda.set_device(device)
-        distributed.init_process_group("nccl" if on_gpu else "gloo")
+        store, rank, size = next(distributed.rendezvous("env://"))
+        store = distributed.PrefixStore(f"team {next(TEAMS)}", store)  # no traces of earlier teams
+        backend = "nccl" if on_gpu else "gloo"
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
     try:
         yield Team(distributed.get_rank(), distributed.get_world_size())
     finally:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import torch
 
-from .checkpoint import Checkpoint, CheckpointError, load, save, write
+from .checkpoint import Checkpoint, CheckpointError, load, replace, save
 
 if TYPE_CHECKING:
     from ..train import Run
 
 SECONDS = 60.0  # between checkpoints within an epoch
+SUMS = ("loss", "correct", "images")  # of the epoch under way: the fields of train.Sums
 RESUME = ("exact", "anyway", "never")
 
 
@@ -36,11 +38,10 @@ class Keeper:
         self.saved = time.monotonic()
         if self.out:
             self.out.mkdir(parents=True, exist_ok=True)
+            about = json.loads(json.dumps(run.history.about))  # as it comes back from the file
             checkpoint = None if resume == "never" else load(self.out)
             if checkpoint and not checkpoint.state["finished"]:
-                check_same(
-                    checkpoint.state["history"]["about"], run.history.about, resume, self.out
-                )
+                check_same(checkpoint.state["history"]["about"], about, resume, self.out)
                 restore(run, checkpoint)
 
     def after_step(self) -> None:
@@ -59,29 +60,23 @@ class Keeper:
             print(done + more)
 
     def finished(self) -> None:
-        """The last checkpoint, the weights and the history."""
-        self.save()
+        """The weights and the history; then the last checkpoint, which says that all is there."""
         if self.out and self.run.ranks.leads:
             tensors = {k: v.cpu().contiguous() for k, v in self.run.model.state_dict().items()}
             replace(self.out / "model.safetensors", safetensors.torch.save(tensors))
             replace(self.out / "history.json", self.run.history.to_json().encode())
             replace(self.out / "history.csv", self.run.history.to_csv().encode())
+        self.save(finished=True)
 
-    def save(self) -> None:
+    def save(self, finished: bool = False) -> None:
         if self.out:
-            checkpoint = snapshot(self.run)
+            checkpoint = snapshot(self.run, finished)
             if self.run.ranks.leads:
                 save(self.out, checkpoint)
         self.saved = time.monotonic()
 
 
-def replace(path: Path, content: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    write(part, content)
-    os.replace(part, path)
-
-
-def snapshot(run: Run) -> Checkpoint:
+def snapshot(run: Run, finished: bool) -> Checkpoint:
     """All that changes while a run goes on. Random numbers need no place: they depend on the step.
 
     Every rank calls this, because the sums of the epoch are gathered from all of them.
@@ -91,10 +86,9 @@ def snapshot(run: Run) -> Checkpoint:
         buffer = run.optimizer.state[parameter].get("momentum_buffer")
         if buffer is not None:
             tensors[f"momentum.{name}"] = buffer
-    sums = zip(("loss", "correct", "images"), run.sums.over(run.ranks), strict=True)
-    tensors |= {f"sums.{name}": value for name, value in sums}
+    for name in SUMS:  # each rank's own: added up in another order they would differ a little
+        tensors[f"sums.{name}"] = run.ranks.gather(getattr(run.sums, name))
     history = dict(rows=run.history.rows, about=run.history.about)
-    finished = len(run.history.rows) == run.epochs
     state = dict(step=run.step, history=history, finished=finished, scaler=run.scaler.state_dict())
     return Checkpoint(tensors, state)
 
@@ -111,10 +105,14 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
         if f"momentum.{name}" in tensors:
             buffer = torch.empty_like(parameter.detach()).copy_(tensors[f"momentum.{name}"])
             run.optimizer.state[parameter]["momentum_buffer"] = buffer
-    if run.ranks.leads:  # the sums of all ranks; they are added up again at the end of the epoch
-        for name in ("loss", "correct", "images"):
-            getattr(run.sums, name).copy_(tensors[f"sums.{name}"])
-    run.scaler.load_state_dict(state["scaler"])
+    for name in SUMS:
+        parts = tensors[f"sums.{name}"]
+        if len(parts) == run.ranks.size:
+            getattr(run.sums, name).copy_(parts[run.ranks.rank])
+        elif run.ranks.leads:  # another number of ranks: the whole goes to one of them
+            getattr(run.sums, name).copy_(parts.sum())
+    if state["scaler"]:  # empty but for float16
+        run.scaler.load_state_dict(state["scaler"])
     run.step = state["step"]
     run.history.rows = state["history"]["rows"]
 
@@ -136,9 +134,19 @@ def check_same(there: dict[str, Any], here: dict[str, Any], resume: str, out: Pa
 
 def differences(there: dict[str, Any], here: dict[str, Any]) -> str:
     """In words: "seed 1 there, 2 here"."""
+    there, here = dict(flat(there)), dict(flat(here))
     keys = sorted(set(there) | set(here))
     return ", ".join(
         f"{key} {there.get(key)} there, {here.get(key)} here"
         for key in keys
         if there.get(key) != here.get(key)
     )
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value with its whole name: {"recipe": {"clip": 1.0}} has ("recipe.clip", 1.0)."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
