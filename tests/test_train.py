@@ -4,6 +4,7 @@ import math
 import os
 import signal
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -309,9 +310,25 @@ def test_what_the_plan_changes_in_the_process_is_undone(monkeypatch):
 
     calls = []
     monkeypatch.setattr(device, "set_allocator", lambda options: calls.append(options) or True)
+    monkeypatch.setattr(device, "reset_allocator", lambda: calls.append("reset"))
     with pytest.raises(KeyError), Plan("cpu", keep_memory=True).running():
         raise KeyError
-    assert calls == [device.MALLOPT_KEEP, device.MALLOPT_DEFAULT]
+    assert calls == [device.MALLOPT_KEEP, "reset"]
     with Plan("cpu").running():
         pass
     assert len(calls) == 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux")
+def test_kept_memory_is_given_back():
+    def resident_mb():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4 // 1024
+
+    if not plan("cpu").keep_memory:
+        pytest.skip("another C library")
+    with Plan("cpu", keep_memory=True).running():
+        held = [torch.ones(10_000_000) for _ in range(6)]  # 40 MB each
+        with_arrays = resident_mb()
+        del held
+        assert with_arrays - resident_mb() < 50  # kept
+    assert with_arrays - resident_mb() > 150  # given back

@@ -91,13 +91,16 @@ class Plan:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The process-wide part of the plan, undone at the end."""
+        """The process-wide part of the plan, undone at the end.
+
+        glibc does not tell how it was set before, so it is set back to its own defaults.
+        """
         kept = self.keep_memory and set_allocator(MALLOPT_KEEP)
         try:
             yield
         finally:
             if kept:
-                set_allocator(MALLOPT_DEFAULT)
+                reset_allocator()
 
     def about(self) -> dict[str, Any]:
         """The plan, and what else must be equal for two runs to agree to the bit."""
@@ -220,3 +223,9 @@ def set_allocator(options: dict[int, int]) -> bool:
         return False
     done = [mallopt(option, value) == 1 for option, value in options.items()]
     return all(done)
+
+
+def reset_allocator() -> None:
+    """Put glibc's defaults back, and give the kept memory back to the system."""
+    if set_allocator(MALLOPT_DEFAULT):
+        ctypes.CDLL(None).malloc_trim(0)
