@@ -3,7 +3,7 @@
 The chapter's network on the same Fashion-MNIST images, enlarged to 224×224, on the processor: d2l's
 `train_ch6`, other ways to train, and ours. Each is a process of its own (`peers/`), and they are
 measured in turn, round after round, so that whatever slows the machine for a while slows them all.
-Results are written after each measurement; `--table` prints what is there. See README.md.
+Results are written after each turn; `--table` prints what is there. See README.md.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def write_images(data: Dataset, folder: Path) -> None:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """All rounds; the results, which are also in `options.out` after every measurement."""
+    """All rounds; the results, which are also in `options.out` after every turn."""
     results = dict(about=about(options), peers={}, skipped={})
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -240,7 +240,7 @@ def one_round(
     steps = max(1, min(options.steps, steps))
     row = dict(round=number)
     for figure in FIGURES:
-        counts = LOADER if figure == "loader" else dict(warm_up=1, steps=steps)
+        counts = LOADER if figure == "loader" else dict(warm_up=options.warm_up, steps=steps)
         row[figure] = peer.ask(figure=figure, **counts)
     record["rounds"].append(row)
     speeds = "  ".join(f"{figure} {row[figure]['images_per_second']:.1f}" for figure in FIGURES)
@@ -254,7 +254,7 @@ def rotated(names: list[str], by: int) -> list[str]:
 
 
 def about(options: argparse.Namespace) -> dict[str, Any]:
-    keys = ("size", "batch_size", "threads", "rounds", "steps", "seconds", "limit")
+    keys = ("size", "batch_size", "threads", "rounds", "warm_up", "steps", "seconds", "limit")
     return dict(
         date=datetime.now(UTC).isoformat(timespec="minutes"),
         finished=False,
@@ -381,6 +381,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=10, help="fewer steps, but at least 1, to stay below this"
     )
+    parser.add_argument("--warm-up", type=int, default=1, help="steps before those, not timed")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
@@ -401,7 +402,10 @@ def main() -> None:
     if options.table:
         results = json.loads(options.out.read_text(encoding="utf-8"))
     else:
-        results = measure(options)
+        try:
+            results = measure(options)
+        except KeyboardInterrupt:
+            raise SystemExit(f"stopped; finished turns are in {options.out}") from None
     print(table(results))
 
 
