@@ -1,30 +1,12 @@
 """Live curves in a real JupyterLab page: they move while a cell runs, and stay when it is saved."""
 
 import json
-import os
-import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from contextlib import contextmanager
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from .harness import RUNNING, browser_page, jupyter_lab, open_notebook, write_notebook
+
 LOOP = """\
 import time
 from nin_lib.widgets import LiveCurves
@@ -38,126 +20,7 @@ with LiveCurves(epochs=4, title="<b>plain</b> loop") as curves:
             curves.add("val_loss", step / 20, 2.3 * 0.97**step + 0.1)
             curves.add("val_accuracy", step / 20, 0.9 - 0.9 * 0.97**step)
 """
-RUNNING = '.jp-InputPrompt:has-text("[*]")'
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
-
-
-@pytest.fixture
-def playwright():
-    """Playwright and a Chromium: skip where they are missing, fail where CI says they must be."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        sync_playwright = None
-    if CHROMIUM and sync_playwright:
-        with sync_playwright() as running:
-            yield running
-    elif os.environ.get("CI") == "true":
-        pytest.fail("no Chromium or no playwright here, and CI=true asks for the browser tests")
-    else:
-        pytest.skip("no Chromium or no playwright here")
-
-
-def write_notebook(path: Path, *sources: str) -> None:
-    cells = [
-        {
-            "cell_type": "code",
-            "id": f"cell-{i}",
-            "metadata": {},
-            "source": source,
-            "outputs": [],
-            "execution_count": None,
-        }
-        for i, source in enumerate(sources)
-    ]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernel}}
-    path.write_text(json.dumps({**notebook, "cells": cells}), encoding="utf-8")
-
-
-@contextmanager
-def jupyter_lab(folder: Path, theme: str = "JupyterLab Light"):
-    """A server of its own with nothing of the user's settings; gives its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    home = folder / ".jupyter"
-    settings = home / "settings" / "@jupyterlab" / "apputils-extension"
-    settings.mkdir(parents=True)
-    quiet = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
-    (settings / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
-    (settings / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}))
-    places = {
-        "JUPYTER_CONFIG_DIR": "config",
-        "JUPYTER_DATA_DIR": "data",
-        "JUPYTER_RUNTIME_DIR": "runtime",
-        "JUPYTERLAB_SETTINGS_DIR": "settings",
-        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-        "IPYTHONDIR": "ipython",
-    }
-    env = {**os.environ, **{name: str(home / place) for name, place in places.items()}}
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    options = ["--no-browser", "--allow-root", "--ServerApp.token=", "--ServerApp.password="]
-    options += [
-        f"--ServerApp.port={port}",
-        "--ServerApp.ip=127.0.0.1",
-        "--ServerApp.port_retries=0",
-    ]
-    with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *options],
-            cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        try:
-            wait_for(f"http://127.0.0.1:{port}/api", server, folder / "server.log")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
-
-
-def wait_for(address: str, server: subprocess.Popen, log: Path, seconds: float = 40) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
-
-
-@contextmanager
-def browser_page(playwright, **options):
-    """A page that reaches this machine only, the addresses refused to it, and its errors."""
-    others, errors = [], []
-
-    def guard(route):
-        if urlsplit(route.request.url).hostname in ("127.0.0.1", "localhost", None):
-            route.continue_()
-        else:
-            others.append(route.request.url)
-            route.abort()
-
-    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-    try:
-        context = browser.new_context(**options)
-        context.route("**/*", guard)
-        page = context.new_page()
-        page.set_default_timeout(30_000)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        yield page, others, errors
-    finally:
-        browser.close()
-
-
-def open_notebook(page, address: str, name: str) -> None:
-    page.goto(f"{address}/doc/tree/{name}")
-    page.locator("#jp-main-statusbar", has_text="| Idle").wait_for()  # the kernel answers
-    page.locator(".jp-CodeCell .cm-content").first.click()
 
 
 def epoch_shown(page) -> str:

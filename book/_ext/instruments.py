@@ -1,0 +1,40 @@
+"""Bring the instruments in the pages to life: their JavaScript, from nin_lib, without a kernel.
+
+A page that holds ``<nin-shape-flow ...>`` loads ``_static/nin-shape-flow.js``; others load nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+from nin_lib.widgets.base import FOLDER, delivered
+
+NAMES = sorted(path.stem for path in FOLDER.glob("*.js") if path.stem != "base")
+
+
+def file_name(name: str) -> str:
+    return f"nin-{name.replace('_', '-')}.js"
+
+
+def load_where_used(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
+) -> None:
+    for name in NAMES:
+        if f"<nin-{name.replace('_', '-')} " in context.get("body", ""):
+            app.add_js_file(file_name(name), type="module")
+
+
+def write_modules(app: Sphinx, error: Exception | None) -> None:
+    if error is None and app.builder.format == "html":
+        for name in NAMES:
+            path = Path(app.outdir) / "_static" / file_name(name)
+            path.write_text(delivered(name), encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("html-page-context", load_where_used)
+    app.connect("build-finished", write_modules)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,128 @@
+"""What all instruments share: one module of JavaScript each, four hosts, and what stands still.
+
+An instrument has two dictionaries that travel to the page: `config`, which Python alone writes, and
+`state`, which the reader's hands and Python both change. Shown, it gives three things at once: the
+live view, an HTML element that the book's pages bring to life without a kernel and that holds a
+readable still version, and a text for terminals and for tests.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+
+FOLDER = Path(__file__).parent
+
+
+def delivered(name: str) -> str:
+    """The module of the instrument `name` as a page gets it: ``base.js`` in front of its own."""
+    parts = [FOLDER / "base.js", FOLDER / f"{name}.js"]
+    return "\n".join(part.read_text(encoding="utf-8") for part in parts)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One answer to a question, and why it is right or wrong: shown once the reader committed."""
+
+    say: str
+    right: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prediction that the reader commits to before the instrument tells."""
+
+    ask: str
+    choices: tuple[Choice, ...]
+
+
+class Instrument(anywidget.AnyWidget):
+    """Base of the instruments. A subclass sets `name`, and gives `to_text()` and `still()`.
+
+    `name`: of its JavaScript file, and with dashes of its element: ``shape_flow``,
+    ``<nin-shape-flow>``.
+    """
+
+    name = ""
+    config = traitlets.Dict().tag(sync=True)  # replaced, never changed in place
+    state = traitlets.Dict().tag(sync=True)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        cls._esm = delivered(cls.name)
+        super().__init_subclass__(**kwargs)
+
+    def to_text(self) -> str:
+        """What a terminal shows, and nbval compares."""
+        raise NotImplementedError
+
+    def still(self) -> str:
+        """HTML that is readable without JavaScript."""
+        raise NotImplementedError
+
+    def to_html(self) -> str:
+        """The element that a page without a kernel brings to life, with the still version in it."""
+        tag = "nin-" + self.name.replace("_", "-")
+        config = json.dumps({**self.config, **self.state}, separators=(",", ":"), allow_nan=False)
+        return f'<{tag} data-config="{html.escape(config)}">{self.still()}</{tag}>'
+
+    def change(self, **changes: Any) -> None:
+        """Change parts of the state; the page follows."""
+        self.state = {**self.state, **changes}
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        bundle: Any = super()._repr_mimebundle_(**kwargs) or {}  # the view, for a live page
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return {**data, "text/plain": self.to_text(), "text/html": self.to_html()}, metadata
+
+
+def frame(title: str, question: Question | None, task: str = "") -> dict[str, Any]:
+    """The part of a `config` that the frame around every instrument reads."""
+    asked = None if question is None else asdict(question)
+    return {"title": title, "question": asked, "task": task}
+
+
+def still_frame(config: dict[str, Any]) -> str:
+    """Title, question with its answers folded, and task, as HTML; empty for what is not there."""
+    parts = []
+    if config.get("title"):
+        parts.append(f"<p><strong>{html.escape(config['title'])}</strong></p>")
+    if config.get("question"):
+        question = config["question"]
+        parts.append(f"<p>Predict: {html.escape(question['ask'])}</p><ul>")
+        parts += [f"<li>{html.escape(choice['say'])}</li>" for choice in question["choices"]]
+        parts.append("</ul><details><summary>the answer</summary><ul>")
+        for choice in question["choices"]:
+            verdict = "right" if choice["right"] else "not so"
+            words = f"{choice['say']}: {verdict}. {choice['why']}"
+            parts.append(f"<li>{html.escape(words)}</li>")
+        parts.append("</ul></details>")
+    return "".join(parts)
+
+
+def packed(array: np.ndarray) -> dict[str, Any]:
+    """An array as signed 8-bit integers with one scale: value = scale · integer.
+
+    The error of a number is at most half the scale, which is the largest magnitude / 127.
+    """
+    array = np.asarray(array, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError("array must hold finite numbers only, got some that are not")
+    scale = float(np.abs(array).max(initial=0.0)) / 127 or 1.0
+    numbers = np.rint(array / scale).astype(np.int8)
+    data = base64.b64encode(numbers.tobytes()).decode("ascii")
+    return {"shape": list(array.shape), "scale": float(f"{scale:.6g}"), "data": data}
+
+
+def unpacked(data: dict[str, Any]) -> np.ndarray:
+    """The inverse of `packed`, as far as 8 bits go: what the page computes with."""
+    numbers = np.frombuffer(base64.b64decode(data["data"]), dtype=np.int8)
+    return numbers.reshape(data["shape"]) * data["scale"]

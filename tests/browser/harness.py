@@ -1,0 +1,165 @@
+"""A real browser, a real JupyterLab, and pages of our own for the tests of the instruments."""
+
+import html
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from nin_lib.widgets.base import delivered
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+RUNNING = '.jp-InputPrompt:has-text("[*]")'  # a cell of a notebook that is being executed
+LOCAL = ("127.0.0.1", "localhost", None)
+
+
+def write_notebook(path: Path, *sources: str) -> None:
+    cells = [
+        {
+            "cell_type": "code",
+            "id": f"cell-{i}",
+            "metadata": {},
+            "source": source,
+            "outputs": [],
+            "execution_count": None,
+        }
+        for i, source in enumerate(sources)
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernel}}
+    path.write_text(json.dumps({**notebook, "cells": cells}), encoding="utf-8")
+
+
+@contextmanager
+def jupyter_lab(folder: Path, theme: str = "JupyterLab Light"):
+    """A server of its own with nothing of the user's settings; gives its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    home = folder / ".jupyter"
+    settings = home / "settings" / "@jupyterlab" / "apputils-extension"
+    settings.mkdir(parents=True)
+    quiet = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
+    (settings / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
+    (settings / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}))
+    places = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "IPYTHONDIR": "ipython",
+    }
+    env = {**os.environ, **{name: str(home / place) for name, place in places.items()}}
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    options = ["--no-browser", "--allow-root", "--ServerApp.token=", "--ServerApp.password="]
+    options += [
+        f"--ServerApp.port={port}",
+        "--ServerApp.ip=127.0.0.1",
+        "--ServerApp.port_retries=0",
+    ]
+    with (folder / "server.log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options],
+            cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        try:
+            wait_for(f"http://127.0.0.1:{port}/api", server, folder / "server.log")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def wait_for(address: str, server: subprocess.Popen, log: Path, seconds: float = 40) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+
+
+@contextmanager
+def browser_page(playwright, **options):
+    """A page that reaches this machine only, the addresses refused to it, and its errors."""
+    others, errors = [], []
+
+    def guard(route):
+        if urlsplit(route.request.url).hostname in LOCAL:
+            route.continue_()
+        else:
+            others.append(route.request.url)
+            route.abort()
+
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    try:
+        context = browser.new_context(**options)
+        context.route("**/*", guard)
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        yield page, others, errors
+    finally:
+        browser.close()
+
+
+def open_notebook(page, address: str, name: str) -> None:
+    page.goto(f"{address}/doc/tree/{name}")
+    page.locator("#jp-main-statusbar", has_text="| Idle").wait_for()  # the kernel answers
+    page.locator(".jp-CodeCell .cm-content").first.click()
+
+
+def element(tag: str, config: object, still: str = "<p>still</p>") -> str:
+    """An instrument's element, as a page of the book holds it."""
+    return f'<{tag} data-config="{html.escape(json.dumps(config))}">{still}</{tag}>'
+
+
+def show(page, name: str, body: str, theme: str = "light") -> None:
+    """Put `body` into an empty page that loads the module of the instrument `name`."""
+    page.set_content(
+        f'<!DOCTYPE html><html lang="en" data-theme="{theme}"><head><title>{name}</title>'
+        '<meta name="viewport" content="width=device-width"></head>'
+        f'<body style="margin:8px;background:{"#fff" if theme == "light" else "#16181c"}">'
+        f"<main><h1>{name}</h1><h2>page</h2>{body}</main></body></html>"
+    )
+    page.add_script_tag(content=delivered(name), type="module")
+    page.wait_for_function("name => customElements.get(name)", arg="nin-" + name.replace("_", "-"))
+
+
+def accessibility(page, selector: str) -> list[str]:
+    """What axe-core finds wrong inside `selector`, and every contrast it could not decide."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, context={"include": [[selector]]}).response
+    assert found["passes"], f"axe-core looked at nothing in {selector}"
+    undecided = [rule for rule in found["incomplete"] if rule["id"] == "color-contrast"]
+    return [
+        f"{rule['id']}: {node['html'][:200]} {node.get('failureSummary', '')}"
+        for rule in [*found["violations"], *undecided]
+        for node in rule["nodes"]
+    ]
