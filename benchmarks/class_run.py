@@ -7,16 +7,15 @@ it ends; runs that are there already are not repeated. `--table` prints what is 
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import platform
 import re
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from runs import Row, main, spread
 
 RESULTS = Path(__file__).parent / "results" / "class_run.jsonl"
 LIMITS = {
@@ -27,8 +26,8 @@ SEEDS = {"none": range(5), "AVX2": range(3)}
 FINAL = re.compile(r"test images: loss ([\d.]+), accuracy ([\d.]+)")
 
 
-def class_run(limit: str, seed: int) -> dict[str, object]:
-    """One run: seconds from start to end, peak memory in MB, and the final figures."""
+def class_run(limit: str, seed: int) -> Row:
+    """One run: seconds from start to end, peak memory in MiB, and the final figures."""
     command = [sys.executable, "-m", "nin_lib", "train", "--size", "class", "--seed", str(seed)]
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -42,10 +41,8 @@ def class_run(limit: str, seed: int) -> dict[str, object]:
     if status != 0 or not found:
         raise SystemExit(f"{' '.join(command)} failed:\n{output}")
     return dict(
-        limit=limit,
-        seed=seed,
         seconds=round(seconds, 1),
-        peak_mb=round(usage.ru_maxrss / 1024),
+        peak_mib=round(usage.ru_maxrss / 1024),
         test_loss=float(found[1]),
         test_accuracy=float(found[2]),
         plan=output.splitlines()[0],
@@ -54,46 +51,20 @@ def class_run(limit: str, seed: int) -> dict[str, object]:
     )
 
 
-def stored() -> list[dict[str, object]]:
-    if not RESULTS.exists():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
-
-
-def table(runs: list[dict[str, object]]) -> str:
+def table(runs: list[Row]) -> str:
     lines = ["| instruction set limited to | runs | seconds | peak memory | test accuracy |"]
     lines.append("|---|---|---|---|---|")
     for limit in LIMITS:
         some = [run for run in runs if run["limit"] == limit]
         if some:
             lines.append(
-                f"| {limit} | {len(some)} | {spread(some, 'seconds', '.0f')} "
-                f"| {spread(some, 'peak_mb', '.0f')} MB | {spread(some, 'test_accuracy', '.3f')} |"
+                f"| {limit} | {len(some)} | {spread([run['seconds'] for run in some], '.0f')} "
+                f"| {spread([run['peak_mib'] for run in some], '.0f')} MiB "
+                f"| {spread([run['test_accuracy'] for run in some], '.3f')} |"
             )
     return "\n".join(lines)
 
 
-def spread(runs: list[dict[str, object]], key: str, form: str) -> str:
-    values = [run[key] for run in runs]
-    middle = statistics.median(values)
-    return f"{middle:{form}} ({min(values):{form}} to {max(values):{form}})"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--table", action="store_true", help="print what was measured, run nothing")
-    runs = stored()
-    if not parser.parse_args().table:
-        done = {(run["limit"], run["seed"]) for run in runs}
-        wanted = [(limit, seed) for limit, seeds in SEEDS.items() for seed in seeds]
-        for limit, seed in wanted:
-            if (limit, seed) not in done:
-                runs.append(class_run(limit, seed))
-                print(runs[-1], flush=True)
-                with RESULTS.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(runs[-1]) + "\n")
-    print(table(runs))
-
-
 if __name__ == "__main__":
-    main()
+    wanted = [dict(limit=limit, seed=seed) for limit, seeds in SEEDS.items() for seed in seeds]
+    main(__doc__, RESULTS, wanted, class_run, table)

@@ -7,11 +7,10 @@ are not repeated. `--table` prints what is there.
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
 from pathlib import Path
 from typing import Any
+
+from runs import Row, main, spread
 
 RESULTS = Path(__file__).parent / "results" / "same_learning.jsonl"
 WAYS: dict[str, dict[str, Any]] = {
@@ -22,7 +21,7 @@ WAYS: dict[str, dict[str, Any]] = {
 SEEDS = range(5)
 
 
-def class_run(way: str, seed: int) -> dict[str, Any]:
+def class_run(way: str, seed: int) -> Row:
     """Train at class size; the curve on the held-out images."""
     from nin_lib import network
     from nin_lib import torch as nin
@@ -38,44 +37,20 @@ def class_run(way: str, seed: int) -> dict[str, Any]:
         plan=Plan("cpu", **WAYS[way]), observers=[],
     )  # fmt: skip
     curve = [round(row, 4) for row in history.column("val_accuracy")]
-    return dict(way=way, seed=seed, val_accuracy=curve, plan=history.about["plan"])
+    return dict(val_accuracy=curve, plan=history.about["plan"])
 
 
-def stored() -> list[dict[str, Any]]:
-    if not RESULTS.exists():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
-
-
-def table(runs: list[dict[str, Any]]) -> str:
+def table(runs: list[Row]) -> str:
     """Held-out accuracy after each epoch: median and range over the seeds."""
     lines = ["| way | seeds | after epoch 1 | 2 | 3 |", "|---|---|---|---|---|"]
     for way in WAYS:
         curves = [run["val_accuracy"] for run in runs if run["way"] == way]
         if curves:
-            columns = [
-                f"{statistics.median(c):.3f} ({min(c):.3f} to {max(c):.3f})"
-                for c in zip(*curves, strict=True)
-            ]
+            columns = [spread(epoch, ".3f") for epoch in zip(*curves, strict=True)]
             lines.append(f"| {way} | {len(curves)} | {' | '.join(columns)} |")
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--table", action="store_true", help="print what was measured, run nothing")
-    runs = stored()
-    if not parser.parse_args().table:
-        done = {(run["way"], run["seed"]) for run in runs}
-        wanted = [(way, seed) for seed in SEEDS for way in WAYS]
-        for way, seed in wanted:
-            if (way, seed) not in done:
-                runs.append(class_run(way, seed))
-                print(runs[-1]["way"], seed, runs[-1]["val_accuracy"], flush=True)
-                with RESULTS.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(runs[-1]) + "\n")
-    print(table(runs))
-
-
 if __name__ == "__main__":
-    main()
+    wanted = [dict(way=way, seed=seed) for seed in SEEDS for way in WAYS]
+    main(__doc__, RESULTS, wanted, class_run, table)

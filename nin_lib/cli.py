@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--folder", help="the full set's four files")
     train.add_argument("--download", action="store_true", help="fetch the full set if need be")
     train.add_argument("--compile", action="store_true", help="torch.compile the network")
-    train.add_argument("--tune", action="store_true", help="time precisions and layouts first")
+    train.add_argument("--tune", action="store_true", help="try precisions and layouts first")
     train.add_argument("--out", metavar="RUN", help="keep checkpoints, history and weights in RUN")
     train.add_argument("--resume", metavar="RUN", help="go on with the unfinished run in RUN")
     train.add_argument("--anyway", action="store_true", help="even where that is not exact")
@@ -90,9 +90,14 @@ def run_training(options: argparse.Namespace) -> None:
     from . import torch as nin
     from .data import load
     from .engine.device import fastest, plan
-    from .engine.distributed import local_device, team
+    from .engine.distributed import launched, local_device, team
     from .train import evaluate, fit, to_input
 
+    if options.tune and launched():
+        raise ValueError(
+            "--tune is for one process: several would time, and choose, each for itself; "
+            "give --precision in its place"
+        )
     chosen = plan(local_device(options.device), options.precision, options.compile)
     how = recipe(options.recipe)
     data = load(size.data, options.folder, options.download)

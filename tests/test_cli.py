@@ -81,6 +81,13 @@ def test_errors_are_one_line_and_exit_status_2(capsys, arguments, message):
     assert message in err and err.startswith("nin: ") and "Traceback" not in err
 
 
+def test_timing_is_refused_to_several_processes(monkeypatch, capsys):
+    """Each would choose a plan of its own."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert cli.main(["train", "--tune"]) == 2
+    assert "nin: --tune is for one process" in capsys.readouterr().err
+
+
 def test_data(capsys):
     assert cli.main(["data"]) == 0
     assert "mini: 6000 training, 1000 held-out, 1000 test" in capsys.readouterr().out

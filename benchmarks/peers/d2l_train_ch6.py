@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import torch
 from d2l import torch as d2l
 from serving import INPUT_SIZE, LEARNING_RATE, Clock, Repeat, Settings, Ticking, drain, serve
-from torch_net import d2l_nin, loss_of, weights_of
+from torch_net import d2l_nin, go_where_d2l_finds_images, loss_of, weights_of
 
 
 class TrainCh6:
@@ -17,9 +14,7 @@ class TrainCh6:
 
     def __init__(self, settings: Settings) -> None:
         torch.set_num_threads(settings.threads)
-        here = Path(settings.folder) / "d2l"
-        here.mkdir(exist_ok=True)
-        os.chdir(here)  # d2l looks for its images in ../data
+        go_where_d2l_finds_images(settings)
         self.train, _ = d2l.load_data_fashion_mnist(settings.batch_size, resize=INPUT_SIZE)
         self.ready = next(iter(self.train))
         images, labels = self.ready

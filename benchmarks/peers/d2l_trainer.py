@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import torch
 from d2l import torch as d2l
 from serving import INPUT_SIZE, LEARNING_RATE, Clock, Repeat, Settings, Ticking, drain, serve
-from torch_net import d2l_nin, loss_of, weights_of
+from torch_net import d2l_nin, go_where_d2l_finds_images, loss_of, weights_of
 
 
 class NiN(d2l.Classifier):
@@ -37,9 +34,7 @@ class D2lTrainer:
 
     def __init__(self, settings: Settings) -> None:
         torch.set_num_threads(settings.threads)
-        here = Path(settings.folder) / "d2l"
-        here.mkdir(exist_ok=True)
-        os.chdir(here)  # d2l looks for its images in ../data
+        go_where_d2l_finds_images(settings)
         data = d2l.FashionMNIST(settings.batch_size, resize=(INPUT_SIZE, INPUT_SIZE))
         self.train = data.train_dataloader()
         self.ready = next(iter(self.train))

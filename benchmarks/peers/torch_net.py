@@ -5,6 +5,7 @@ For the peers that are built on PyTorch; ours builds its network from the chapte
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,13 @@ def d2l_nin() -> nn.Sequential:
 def xavier(layer: nn.Module) -> None:
     if isinstance(layer, nn.Conv2d):
         nn.init.xavier_uniform_(layer.weight)
+
+
+def go_where_d2l_finds_images(settings: Settings) -> None:
+    """d2l looks for its images in ../data and cannot be told another place."""
+    here = Path(settings.folder) / "d2l"
+    here.mkdir(exist_ok=True)
+    os.chdir(here)
 
 
 def torchvision_loader(settings: Settings) -> torch.utils.data.DataLoader:

@@ -6,8 +6,8 @@ images per second of a training step in one run each:
 * AVX-512 with bf16 instructions but without AMX: bfloat16 was slower than float32 (class size 470
   against 594, 224×224 36 against 41). So on a CPU bfloat16 is chosen only where there is AMX, for
   which it was 2 to 3 times as fast.
-* Channels-last layout and memory kept by the allocator: 594 against 445 at class size, 41 against
-  33 at 224×224.
+* Channels-last layout and memory kept by the allocator: 594 against 445 at class size; at 224×224
+  57 against 32 in a plain loop (medians of five rounds, benchmarks/results/training.json).
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Plan:
         """The name of the GPU, or of the CPU as far as PyTorch knows it."""
         if torch.device(self.device).type == "cuda":
             return torch.cuda.get_device_name(self.device)
-        return str(torch.cpu.get_capabilities().get("cpu_name", "unknown"))
+        return str(capabilities().get("cpu_name", "unknown"))
 
 
 def plan(
@@ -188,7 +188,13 @@ def has_amx() -> bool:
         return False
     if torch.backends.cpu.get_cpu_capability() != "AVX512":
         return False
-    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    return bool(capabilities().get("amx_bf16"))
+
+
+def capabilities() -> dict[str, Any]:
+    """What PyTorch knows of the CPU; nothing in versions that can't be asked."""
+    ask = getattr(torch.cpu, "get_capabilities", dict)
+    return dict(ask())
 
 
 def instruction_set() -> str:

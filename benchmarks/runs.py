@@ -1,0 +1,48 @@
+"""A file of runs, a line of JSON for each. A run is written when it ends, and never made twice."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def stored(file: Path) -> list[Row]:
+    if not file.exists():
+        return []
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def make(file: Path, wanted: Iterable[Row], run: Callable[..., Row]) -> None:
+    """Call `run(**settings)` for each of the settings in `wanted` that `file` does not have yet."""
+    done = stored(file)
+    for settings in wanted:
+        if any(settings.items() <= row.items() for row in done):
+            continue
+        row = settings | run(**settings)
+        print(row, flush=True)
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(row) + "\n")
+
+
+def spread(values: list[float], form: str) -> str:
+    """Median and range: "32 (31 to 33)"."""
+    middle = statistics.median(values)
+    return f"{middle:{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
+def main(
+    doc: str, file: Path, wanted: Iterable[Row], run: Callable[..., Row],
+    table: Callable[[list[Row]], str],
+) -> None:  # fmt: skip
+    """Make the runs that are missing, or with --table none, and print the table of all."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--table", action="store_true", help="print what was measured, run nothing")
+    if not parser.parse_args().table:
+        make(file, wanted, run)
+    print(table(stored(file)))
