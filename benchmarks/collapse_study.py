@@ -8,10 +8,10 @@ stopped at any time. `--arm NAME --seed N` makes a single run and prints it; `--
 every second run, so that two processes can share the work; `--table` prints what is there.
 
 Decided before the first run: a run has FAILED when fewer than 0.60 of the held-out images are right
-after the last epoch (the default recipe had 0.72 or more in each of fifteen runs of three), or when the loss
-was no number. A class is LOST when none of its held-out images is recognised, and DEAD when none of
-them has a positive logit for it. All figures are of held-out training images; the test images are
-left alone.
+after the last epoch (the default recipe had 0.72 or more after three, in each of fifteen runs), or
+when the loss was no number. A class is LOST when none of its held-out images is recognised, and
+DEAD when none of them has a positive logit for it. All figures are of held-out training images; the
+test images are left alone.
 """
 
 from __future__ import annotations
