@@ -4,6 +4,9 @@ An *observer* is any callable that takes one event. A run sends, in this order::
 
     Started  (Step ... Step  EpochEnd)  (Step ... Step  EpochEnd) ...  Ended
 
+It may ask for the end of the run by raising `nin_lib.engine.interrupt.Interrupted`: the run then
+ends after the step under way, as after an interrupt.
+
 Nothing here knows which framework trains, and no clock time is kept: two runs that must repeat
 each other leave equal histories.
 """
@@ -39,7 +42,8 @@ class Step:
 
     `loss` (mean over the batch) and `correct` (right answers in the batch) are whatever the
     framework has at hand, often still on the accelerator; an observer that needs the number calls
-    `float()`, and pays the wait for it, only when it draws.
+    `float()`, and pays the wait for it, only when it draws. So are `logits` (N×classes) and
+    `labels` (N), without a graph behind them; None where the trainer does not tell.
     """
 
     step: int  # 1, 2, ... over the whole run
@@ -47,6 +51,8 @@ class Step:
     images: int  # images in this batch
     loss: Any
     correct: Any
+    logits: Any = field(default=None, compare=False, repr=False)
+    labels: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -120,3 +126,53 @@ class History:
         path = Path(path)
         text = self.to_csv() if path.suffix == ".csv" else self.to_json()
         path.write_text(text, encoding="utf-8")
+
+
+class ClassCounts:
+    """How many images of each class were seen, and how many had a positive logit of their class.
+
+    The counts stay where the logits are, on the accelerator too, until `shares` asks for them.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Any = None  # since the start: first those not above zero, then those above
+        self._told: list[int] = []  # the same, when `shares` was last asked
+
+    def add(self, logits: Any, labels: Any) -> None:
+        """Count one batch: N×classes logits and N labels, PyTorch's tensors or arrays."""
+        if getattr(logits, "ndim", 0) != 2 or len(labels) != len(logits):
+            raise ValueError("logits must be N×classes, with N labels beside them")
+        count = _count_tensors if hasattr(logits, "detach") else _count_arrays
+        counts = count(logits, labels, self._counts)
+        if self._counts is None:
+            self._told = [0] * len(counts)
+        self._counts = counts
+
+    def shares(self) -> list[float | None]:
+        """Of each class, the share above zero since the last call; None where no image was."""
+        if self._counts is None:
+            return []
+        now = self._counts.tolist()  # here we wait for the accelerator
+        new = [a - b for a, b in zip(now, self._told, strict=True)]
+        self._told = now
+        half = len(new) // 2
+        pairs = zip(new[:half], new[half:], strict=True)
+        return [above / (below + above) if below + above else None for below, above in pairs]
+
+
+def _count_tensors(logits: Any, labels: Any, counts: Any) -> Any:
+    classes = logits.shape[1]
+    own = logits.detach().gather(1, labels[:, None])[:, 0] > 0
+    if counts is None:
+        counts = labels.new_zeros(2 * classes)
+    return counts.index_add_(0, labels + classes * own, labels.new_ones(len(labels)))
+
+
+def _count_arrays(logits: Any, labels: Any, counts: Any) -> Any:
+    import numpy as np
+
+    logits, labels = np.asarray(logits), np.asarray(labels)
+    classes = logits.shape[1]
+    own = logits[np.arange(len(labels)), labels] > 0
+    new = np.bincount(labels + classes * own, minlength=2 * classes)
+    return new if counts is None else counts + new

@@ -62,13 +62,31 @@ class NiN(nn.Sequential):
         self.smallest = smallest_input(spec) or spec.input_size
 
     def forward(self, images: Tensor) -> Tensor:
+        self.check(images)
+        return super().forward(images)
+
+    def maps(self, images: Tensor) -> Tensor:
+        """The maps that global average pooling averages, one for each class.
+
+        N×C×H×W images → N×classes×H'×W'. Raises `ValueError` where dense layers come last.
+        """
+        if self.spec.dense:
+            rule = "a network without dense layers has a map for each class"
+            raise ValueError(f"{rule}; this one has dense {self.spec.dense}")
+        self.check(images)
+        *stages, _ = self
+        for stage in stages:
+            images = stage(images)
+        return images
+
+    def check(self, images: Tensor) -> None:
+        """Raise what the class says about images that do not fit."""
         channels = self.spec.in_channels
         if images.ndim != 4 or images.shape[1] != channels:
             shape = tuple(images.shape)
             raise ValueError(f"images must have shape (N, {channels}, H, W), got {shape}")
         if min(images.shape[2:]) < self.smallest:
             shape_flow(self.spec, (images.shape[2], images.shape[3]))  # says which layer fails
-        return super().forward(images)
 
 
 def layers(spec: Network) -> Iterator[nn.Module]:

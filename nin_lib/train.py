@@ -63,8 +63,9 @@ def fit(
     the bit, "anyway" does not, "never" starts anew. A finished run always starts anew. `notes`:
     plain values that are recorded with the run.
 
-    An interrupt (Ctrl-C, or the stop button of a notebook) ends the run after the step under way;
-    the model stays as it then is, and the history has the finished epochs.
+    An interrupt (Ctrl-C, the stop button of a notebook, or an observer that raises `Interrupted`)
+    ends the run after the step under way; the model stays as it then is, and the history has the
+    finished epochs.
 
     Raises `ValueError` when an argument, the data or the model do not fit each other,
     `FloatingPointError` when the loss stops being a number, `CheckpointError` when `out` holds only
@@ -123,6 +124,7 @@ class Run:
         )  # fmt: skip
         self.scaler = plan.scaler()
         self.observers: Sequence[Observer] = ()
+        self.stop = False  # an observer asked for the end
         self.steps_per_epoch = math.ceil(len(self.train) / batch_size)
         self.step = 0  # steps done
         self.sums = Sums(plan.device)  # of the epoch under way
@@ -139,7 +141,7 @@ class Run:
         """Train until all epochs are done; after each step, ask whether to stop and keep."""
 
         def stop_if_asked() -> None:
-            if self.ranks.any(asked(), self.plan.device):
+            if self.ranks.any(asked() or self.stop, self.plan.device):
                 raise Interrupted
 
         while len(self.history.rows) < self.epochs:
@@ -181,7 +183,8 @@ class Run:
         self.sums.add(loss_sum.detach(), correct, len(labels))
         epoch = len(self.history.rows) + 1
         share = max(1, len(labels))
-        return Step(self.step, epoch, len(labels), loss_sum.detach() / share, correct)
+        loss = loss_sum.detach() / share
+        return Step(self.step, epoch, len(labels), loss, correct, logits.detach(), labels)
 
     def finish_epoch(self, stop_if_asked: Callable[[], None]) -> dict[str, float]:
         """Look at the held-out images and add the epoch's row to the history."""
@@ -213,7 +216,10 @@ class Run:
 
     def tell(self, event: Event) -> None:
         for observer in self.observers:
-            observer(event)
+            try:
+                observer(event)
+            except Interrupted:  # the others, and the other ranks, still get as far
+                self.stop = True
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   chapter:
-#     compared: 17
+#     compared: 18
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: chapter,-jupytext.text_representation
@@ -30,6 +30,10 @@
 import matplotlib.pyplot as plt
 import torch
 from torch import nn
+
+from nin_lib.data import load
+from nin_lib.recorded import trained
+from nin_lib.widgets import PixelMLP
 
 torch.manual_seed(0)
 torch.set_printoptions(precision=3, sci_mode=False)
@@ -192,6 +196,12 @@ largest = (conv_20_30(x) - through_dense).abs().max().item()
 print("largest difference below 1e-12:", largest < 1e-12)
 
 # %% [markdown]
+# **Try it.** Another small layer, from 3 channels to 4. Commit to the prediction, then move the pixel with the mouse or the arrow keys and follow one sum. The switch shows the same sums as a convolution and as a dense layer on rows of pixels.
+
+# %%
+PixelMLP()
+
+# %% [markdown]
 # ## Which axis does `nn.Linear` take?
 #
 # The last one, whatever it is. Forget to move the channels there, and often you are told:
@@ -303,6 +313,12 @@ for k in (1, 3):
 # %% [markdown]
 # For a 1×1 convolution there are no neighbours. It sees one pixel, through all its channels. Whatever a network is to know about *shapes* must come from its larger kernels.
 #
+# Here is a 1×1 layer out of a network that was trained on real pictures: its input maps, its weights, its outputs. The numbers are no longer round, but the sum is the same. Under "by hand" the shuffling waits for you, 1×1 and 3×3 side by side.
+
+# %% tags=["nbval-ignore-output"]
+PixelMLP.of(trained("paper-mnist"), load("mini").val.images[0])
+
+# %% [markdown]
 # > **Misconception: "it widens the receptive field"**, the square of input pixels that an output depends on. It cannot: an output sees exactly what its own pixel saw before.
 #
 # > **Misconception: "1×1 convolutions are there to reduce channels."** They can: the paper's own networks narrow a little, and later networks do it on purpose. But here 20 became 30, and in this chapter's network no 1×1 layer changes the number. They are there to *mix*, with a ReLU after each mixing.

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   chapter:
-#     compared: 12
+#     compared: 14
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: chapter,-jupytext.text_representation
@@ -32,6 +32,7 @@ from torch import nn
 
 from nin_lib import ShapeError, network, shape_flow, text_table, totals
 from nin_lib import torch as nin
+from nin_lib.widgets import ShapeFlow
 
 _ = torch.manual_seed(0)
 
@@ -219,6 +220,22 @@ rows = shape_flow(spec)
 most = max(rows, key=lambda row: row.multiply_adds)
 share = 100 * most.multiply_adds / totals(spec).multiply_adds
 print(f"{most.stage}, {most.layer}: {share:.0f} % of the multiply-adds")
+
+# %% [markdown]
+# ## Take it apart
+#
+# Commit to the prediction. Then change one thing at a time, and see where each number in a shape comes from and what it costs.
+
+# %%
+explorer = ShapeFlow("chapter")
+explorer
+
+# %% [markdown]
+# What you make there is a description like the one above. Run this cell after your edits: it builds *your* network.
+
+# %%
+mine = nin.NiN(explorer.spec)
+print(f"{sum(p.numel() for p in mine.parameters()):,} parameters")
 
 # %% [markdown]
 # ## Take-aways

@@ -136,9 +136,12 @@ for name, value in vars(how).items():
 # A word on each: *momentum* keeps part of the previous step, and *nesterov* is a variant of it. *One-cycle*: the learning rate rises over the first fifth of the steps (`warmup`) to 0.05, then falls to almost nothing. *clip*: a gradient longer than 1 is shortened to 1. *kaiming*: first weights scaled so that signals keep their size through ReLUs, and biases that start at zero. *last_relu* False: no ReLU after the last convolution, so that a logit can be negative.
 #
 # **Predict** before you start: where will the training loss be after one epoch, near ln 10 or clearly below? Which will be higher in the first epoch, the accuracy on the training images or on the held-out ones?
+#
+# The dotted line is pure guessing. The strips at the bottom have one row for each class: the share of its own images whose logit for it is above zero. While it runs, the *stop* button of the curves (or of the notebook) ends it after the step under way; afterwards, *Replay* shows it again.
 
 # %% tags=["nbval-ignore-output"]
-curves = LiveCurves(title=f"{size.network}, {RECIPE} recipe, seed {SEED}")
+title = f"{size.network}, {RECIPE} recipe, seed {SEED}"
+curves = LiveCurves(title=title, classes=CLASSES)
 history = fit(
     model, data, how,
     epochs=size.epochs, batch_size=size.batch_size,

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from random_specs import networks, pools, sizes
 from torch import nn
 from torch.nn import functional as F
@@ -12,6 +13,7 @@ from nin_lib import torch as nin
 from nin_lib.flow import (
     ShapeError,
     html_table,
+    never_read,
     pool_size,
     shape_flow,
     smallest_input,
@@ -164,6 +166,55 @@ def test_receptive_field_by_gradient(net):
     field = rows[-2].receptive_field
     inside = first > 0 and last < size[0] - 1
     assert extent == field if inside else extent <= field
+
+
+def unread_by_torch(net, size, layer):
+    """Put NaN into one row of the image at a time, and see whether any output notices."""
+    model = nin.NiN(net).eval()
+    layers = [m for m in model.modules() if isinstance(m, LAYERS)]
+    outputs = []
+    layers[layer].register_forward_hook(lambda m, _, out: outputs.append(out.flatten(1)))
+    unread = []
+    for axis, side in enumerate(size):
+        images = torch.zeros(side, net.in_channels, *size)
+        images.movedim(2 + axis, 1)[range(side), range(side)] = torch.nan
+        with torch.no_grad():
+            model(images)
+        noticed = outputs.pop().isnan().any(1)
+        unread.append((~noticed).nonzero().flatten().tolist())
+    return tuple(unread)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@given(networks(), sizes, st.integers(0, 20))
+def test_what_is_never_read_against_torch(net, size, layer):
+    size = (net.input_size, net.input_size) if net.dense else size
+    try:
+        layer %= len(shape_flow(net, size))
+    except ShapeError:
+        assume(False)
+    assert never_read(net, size, layer) == unread_by_torch(net, size, layer)
+
+
+def test_three_inputs_end_in_the_same_map_because_edges_are_left_out():
+    net = network("chapter")
+    last = len(shape_flow(net)) - 1
+    for size, at_the_edge, in_all in ((200, 1, 5), (224, 1, 5), (226, 3, 7)):
+        edge = list(range(size - at_the_edge, size))
+        assert never_read(net, size, 0) == (edge, edge)
+        assert len(never_read(net, size, last)[0]) == in_all
+    pool_3 = 11  # 12 rows reach it; its last window ends at row 10
+    assert never_read(net, 224, pool_3, entering=pool_3) == ([11], [11])
+    assert never_read(net, (224, 195), 0) == ([223], [])
+
+
+def test_a_stride_wider_than_the_kernel_leaves_gaps():
+    net = Network((Block(1, (1,), stride=3), Block(2, (1,))))
+    assert never_read(net, 8, 1)[0] == [1, 2, 4, 5, 7]
+    assert never_read(net, 8, 1, entering=1)[0] == []
+    for layer, entering in ((-1, 0), (0, 1), (0, -1), (0.5, 0)):
+        with pytest.raises(ValueError, match="must be an integer of at least"):
+            never_read(net, 8, layer, entering)
 
 
 LEDGER = {  # parameters, millions of multiply-adds, MiB of activations; recorded independently

@@ -123,3 +123,21 @@ def test_a_stop_that_comes_in_another_cell_is_as_always(kernel):
     kernel.cell("import time; print('ready')")
     _, errors = kernel.cell("print('now', flush=True); time.sleep(30)", interrupt_at="now")
     assert errors and errors[0].startswith("KeyboardInterrupt")
+
+
+AGAIN = """
+from ipywidgets.widgets.widget import _instances
+curves = LiveCurves()
+model, history = tiny_runs.run(data, observers=[curves])
+model, history = tiny_runs.run(data, observers=None)
+print(len(_instances))
+"""
+
+
+def test_a_cell_that_is_run_again_leaves_no_widgets_behind(kernel, tmp_path):
+    assert kernel.cell(PREPARE.format(out=str(tmp_path / "run"))) == ("", [])
+    counts = [kernel.cell(AGAIN) for _ in range(5)]
+    assert counts == [counts[0]] * 5
+    assert counts[0][1] == []
+    shown = "print(curves.config['classes']['count'], curves.comm is not None)"
+    assert kernel.cell(shown) == ("10 True\n", [])

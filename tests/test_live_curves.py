@@ -1,18 +1,23 @@
 """Live curves without a browser: events to points, messages, table and picture."""
 
+import json
 import math
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 
+from nin_lib.engine.interrupt import Interrupted
 from nin_lib.history import Ended, EpochEnd, History, Started, Step
 
 pytest.importorskip("anywidget")
 from nin_lib.widgets import LiveCurves, still
-from nin_lib.widgets.live_curves import INTERVAL, LIMIT
+from nin_lib.widgets.base import Choice, Question
+from nin_lib.widgets.live_curves import INTERVAL, LANE_LIMIT, LANES, LIMIT
+from nin_lib.widgets.still import WORDS
 
 
 class Clock:
@@ -207,7 +212,7 @@ def test_a_loss_that_is_not_finite_is_a_gap_and_a_sentence(curves, clock, bad):
 
 def picture(curves):
     """The SVG document in the HTML, which must be well-formed as the HTML itself must be."""
-    image = ET.fromstring(curves.to_html().replace('">', '"/>', 1)).find("img")
+    image = ET.fromstring(curves.still().replace('">', '"/>', 1)).find("img")
     kind, _, data = image.get("src").partition(",")
     assert kind == "data:image/svg+xml"
     assert "loss and accuracy by epoch" in image.get("alt")
@@ -257,9 +262,194 @@ def test_ticks_are_few_and_round_and_reach_the_top(high):
     assert 3 <= len(marks) <= 7
 
 
+# ---- classes
+
+
+def train_classes(curves, clock, dead=(1,), steps=10):
+    """Three classes, 8 images a step; those of `dead` lose their logit after half of the run."""
+    rng = np.random.default_rng(0)
+    curves(Started(1, steps, 8 * steps, {}))
+    for step in range(1, steps + 1):
+        clock.now += 1
+        labels = np.arange(8) % 3
+        logits = rng.random((8, 3)) + 0.1
+        if step > steps / 2:
+            logits[:, list(dead)] = 0
+        curves(Step(step, 1, 8, 1.0, 4, logits, labels))
+    curves(EpochEnd(row(1), steps))
+    curves(Ended(History()))
+
+
+def test_a_class_that_dies_is_seen_to_hit_zero(clock):
+    curves = LiveCurves(clock=clock, classes=["coat", "<b>bag</b>", "boot"])
+    train_classes(curves, clock)
+    classes = curves.config["classes"]
+    assert classes["names"] == ["coat", "<b>bag</b>", "boot"]
+    assert len(classes["x"]) == 10
+    assert classes["shares"] == [[1.0] * 10, [1.0] * 5 + [0.0] * 5, [1.0] * 10]
+    assert classes["zero"] == ["<b>bag</b>"]
+    assert "at zero: <b>bag</b> (no positive logit for their own)" in curves.to_text()
+    page = curves.still()
+    assert '<tr><th scope="row">&lt;b&gt;bag&lt;/b&gt;</th><td>0 %</td></tr>' in page
+    assert '<tr><th scope="row">coat</th><td>100 %</td></tr>' in page
+
+
+def test_classes_are_numbered_without_names_and_absent_when_unknown(curves, clock):
+    train(curves, clock)
+    assert curves.config["classes"]["count"] == 0
+    assert "positive logit" not in curves.still()
+    train_classes(curves, clock, dead=(0, 2))
+    assert curves.config["classes"]["zero"] == ["0", "2"]
+
+
+def test_classes_fed_by_hand_and_a_share_that_is_nearly_zero(curves):
+    with curves:
+        curves.add_classes(0.5, [0.5, None, 0.001])
+        curves.add_classes(1.0, [0.0, 0.25, 0.001])
+    assert curves.config["classes"]["shares"] == [[0.5, 0.0], [None, 0.25], [0.001, 0.001]]
+    assert curves.config["classes"]["zero"] == ["0"]
+    assert "&lt;1 %" in curves.still()
+
+
+@pytest.mark.parametrize("shares", [[0.5], [], [0.5, 1.5], [0.5, math.nan], [-0.1, 0]])
+def test_bad_shares_are_refused(shares):
+    curves = LiveCurves(classes=["a", "b"])
+    with pytest.raises(ValueError, match="shares must"):
+        curves.add_classes(1, shares)
+
+
+def test_many_classes_over_a_long_run_stay_a_small_message(clock):
+    curves = LiveCurves(clock=clock)
+    for step in range(3000):
+        curves.add_classes(step / 100, [0.123] * 50)
+        for name in WORDS:
+            curves.add(name, step / 100, 1.2345)
+    for seed in range(6):
+        curves.compare(curves, f"seed {seed}")
+    curves.finish()
+    classes = curves.config["classes"]
+    assert (classes["count"], len(classes["names"]), len(classes["shares"])) == (50, LANES, LANES)
+    assert len(classes["x"]) <= LANE_LIMIT
+    assert curves.still().count('<th scope="row">') == LANES
+    assert len(json.dumps({**curves.config, **curves.state}).encode()) < 90_000
+    assert len(curves.to_html()) < 150_000
+
+
+def test_many_classes_at_zero_are_counted(curves):
+    with curves:
+        curves.add_classes(1, [0.0] * 1000)
+    assert curves.config["classes"]["zero"][-2:] == ["19", "980 more"]
+
+
+# ---- several runs
+
+
+def test_three_seeds_in_one_picture(clock):
+    curves = LiveCurves(clock=clock, keep=True)
+    for seed, loss in enumerate((3.0, 2.0, 1.0)):
+        curves(Started(2, 10, 80, {"seed": seed}))
+        curves.add("train_loss", 1, loss)
+        curves(EpochEnd(row(2, loss), 20))
+        curves(Ended(History()))
+    kept = curves.config["kept"]
+    assert [run["name"] for run in kept] == ["run 1, seed 0", "run 2, seed 1"]
+    assert [run["series"]["train_loss"] for run in kept] == [[(1, 3.0)], [(1, 2.0)]]
+    assert curves.config["name"] == "run 3, seed 2"
+    assert curves.config["series"]["train_loss"] == [(1, 1.0)]
+    assert "pale: a run 1, seed 0, b run 2, seed 1" in curves.to_text()
+    assert picture(curves).count('stroke="#808890"') == 8  # two runs, two kinds, two panels
+
+
+def test_without_keep_a_second_run_takes_the_place_of_the_first(curves, clock):
+    train(curves, clock)
+    train(curves, clock)
+    assert curves.config["kept"] == []
+
+
+def test_a_history_or_other_curves_below_this_run(curves, clock):
+    curves.compare(History([row(1, 2.0), row(2, math.nan)]), "published")
+    other = LiveCurves(clock=clock)
+    other.add("val_loss", 1, 0.25)
+    for i in range(5):
+        curves.compare(other, f"seed {i}")
+    assert [run["name"] for run in curves.config["kept"]] == [f"seed {i}" for i in range(1, 5)]
+    assert curves.config["kept"][0]["series"]["val_loss"] == [(1, 0.25)]
+    curves.compare(History([row(1, 2.0), row(2, math.nan)]), "published")
+    assert curves.config["kept"][-1]["series"]["train_loss"] == [(1, 2.0), (2, None)]
+    with pytest.raises(ValueError, match="other must be a History or LiveCurves, got 5"):
+        curves.compare(5, "five")
+
+
+# ---- what the reader does
+
+
+def test_a_click_on_stop_is_read_between_steps(curves):
+    curves(Started(5, 10, 80, {}))
+    curves(Step(1, 1, 8, 1.0, 1))
+    curves.change(stop=True)
+    with pytest.raises(Interrupted):
+        curves(Step(2, 1, 8, 1.0, 1))
+    curves(Ended(History(), interrupted=True))
+    assert curves.config["status"] == "stopped at epoch 0.2"
+    curves(Started(5, 10, 80, {}))  # the next run starts afresh
+    curves(Step(1, 1, 8, 1.0, 1))
+    assert not curves.stopped
+
+
+def test_stop_is_only_offered_where_it_is_heard_and_heeded(curves, clock):
+    def offered():
+        clock.now += 1
+        curves.add("train_loss", 1, 1.0)
+        return curves.config["stoppable"]
+
+    assert not offered()
+    curves.change(hello=1)  # the page draws run 1 and was heard: but who would stop?
+    assert not offered()
+    assert curves.stopped is False
+    assert offered()
+    curves.finish()
+    assert not curves.config["stoppable"]
+    curves(Started(5, 10, 80, {}))  # run 2: a message from before says nothing about now
+    assert curves.stopped is False
+    assert not offered()
+    curves.change(hello=2)
+    assert offered()
+
+
+def test_the_switch_is_a_property_that_lives_in_the_state():
+    curves = LiveCurves(log=True)
+    assert curves.log and curves.state["log"] is True
+    curves.log = False
+    assert curves.state["log"] is False
+    curves.state = {**curves.state, "log": True}  # as the page does
+    assert curves.log
+
+
+def test_a_question_when_there_is_one(curves):
+    choices = (Choice("the flat one", True, "It stays."), Choice("the other", False, "It falls."))
+    asking = LiveCurves(question=Question("Which of these is a dead run?", choices))
+    assert curves.config["question"] is None
+    assert asking.config["question"]["choices"][0]["say"] == "the flat one"
+    assert "Which of these is a dead run?" in asking.still()
+
+
+def test_closed_curves_still_have_their_picture(curves, clock):
+    train(curves, clock)
+    curves.close()
+    data, _ = curves._repr_()
+    assert set(data) == {"text/plain", "text/html"}
+    curves.finish()
+
+
+@pytest.mark.parametrize("classes", ["abc", [1, 2]])
+def test_classes_must_be_names(classes):
+    with pytest.raises(ValueError, match="classes must be a sequence of names"):
+        LiveCurves(classes=classes)
+
+
 def test_widgets_load_no_framework():
     code = (
-        "import sys, nin_lib.widgets; print({'torch','numpy','tensorflow','jax'} & {*sys.modules})"
+        "import sys, nin_lib.widgets; print({'torch','keras','tensorflow','jax'} & {*sys.modules})"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"

@@ -14,6 +14,7 @@ from torch import nn
 from nin_lib import torch as nin
 from nin_lib.data import Dataset, Split, load, order
 from nin_lib.engine.device import Plan, plan
+from nin_lib.engine.interrupt import Interrupted
 from nin_lib.history import Ended, EpochEnd, History, Started, Step
 from nin_lib.networks import network
 from nin_lib.recipe import RECIPES, Recipe, learning_rate, recipe
@@ -69,6 +70,43 @@ def test_the_same_seed_gives_the_same_run_to_the_bit(few):
     for p, q in zip(a.parameters(), b.parameters(), strict=True):
         assert torch.equal(p, q)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_an_observer_may_end_the_run_after_a_step(few, tmp_path, capsys):
+    class Stop:
+        def __init__(self):
+            self.events = []
+
+        def __call__(self, event):
+            self.events.append(event)
+            if isinstance(event, Step) and event.step == 6:
+                raise Interrupted
+
+    first, last = Stop(), []
+    model, history = train_tiny(few, observers=[first, last.append], out=tmp_path)
+    steps = [event.step for event in last if isinstance(event, Step)]
+    assert steps == [1, 2, 3, 4, 5, 6]  # the others are told of the last step too
+    assert len(history.rows) == 1
+    assert last[-1].interrupted and first.events[-1].interrupted
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+    assert "Stopped after step 6, 1 epochs done." in capsys.readouterr().out
+
+    resumed, whole = train_tiny(few, out=tmp_path)  # and goes on, to the same end
+    straight, expected = train_tiny(few)
+    assert whole == expected
+    for p, q in zip(resumed.parameters(), straight.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def test_a_step_tells_its_logits_and_labels(few):
+    steps = []
+    train_tiny(few, epochs=1, observers=[steps.append])
+    steps = [s for s in steps if isinstance(s, Step)]
+    assert [tuple(s.logits.shape) for s in steps] == [(32, 10)] * 3 + [(4, 10)]
+    for step in steps:
+        assert not step.logits.requires_grad
+        assert int((step.logits.argmax(1) == step.labels).sum()) == int(step.correct)
+    assert torch.cat([s.labels for s in steps]).sort().values.tolist() == sorted(few.train.labels)
 
 
 def test_one_epoch_is_sgd_written_out(few):
@@ -259,6 +297,16 @@ def test_plans(monkeypatch):
     assert plan("cpu").precision == "float32"
     monkeypatch.setattr(device.sys, "platform", "win32")
     assert plan("cpu").keep_memory is False and device.set_allocator({-4: 0}) is False
+
+
+def test_a_pytorch_that_cannot_be_asked_about_the_processor(monkeypatch):
+    """Versions before `torch.cpu.get_capabilities`, which the lower bound of the core allows."""
+    from nin_lib.engine import device
+
+    monkeypatch.delattr(device.torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(device.torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    assert plan("cpu").precision == "float32"
+    assert plan("cpu").about()["processor"] == "unknown"
 
 
 def test_a_bfloat16_run_learns_too(few):

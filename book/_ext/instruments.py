@@ -12,7 +12,8 @@ from sphinx.application import Sphinx
 
 from nin_lib.widgets.base import FOLDER, delivered
 
-NAMES = sorted(path.stem for path in FOLDER.glob("*.js") if path.stem != "base")
+PAIRS = [path.stem for path in FOLDER.glob("*.py") if path.with_suffix(".js").exists()]
+NAMES = sorted(set(PAIRS) - {"base"})
 
 
 def file_name(name: str) -> str:

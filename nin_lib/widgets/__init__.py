@@ -1,4 +1,4 @@
-"""Instruments for a notebook: one Python file and one JavaScript file each."""
+"""Instruments for a notebook: one Python file and one JavaScript module each."""
 
 try:
     import anywidget as _anywidget  # noqa: F401  only to say clearly that it is missing
@@ -9,5 +9,16 @@ except ImportError as missing:
     ) from missing
 
 from nin_lib.widgets.live_curves import LiveCurves
+from nin_lib.widgets.pixel_mlp import PixelMLP
+from nin_lib.widgets.shape_flow import ShapeFlow
 
-__all__ = ["LiveCurves"]
+__all__ = ["ClassMaps", "LiveCurves", "PixelMLP", "ShapeFlow"]
+
+
+def __getattr__(name: str) -> object:
+    """`ClassMaps` runs a network, so PyTorch is imported only where it is used."""
+    if name == "ClassMaps":
+        from nin_lib.widgets.class_maps import ClassMaps
+
+        return ClassMaps
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

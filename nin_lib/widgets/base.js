@@ -25,6 +25,7 @@ const BASE_STYLE = `
 .nin :is(p, ul, ol, fieldset, table, h3, h4) { margin: 0 0 6px; }
 .nin :is(h3, h4) { font-size: 15px; font-weight: 600; line-height: 1.3; color: inherit; padding: 0; }
 .nin .row { display: flex; flex-wrap: wrap; align-items: center; gap: 6px 14px; margin: 0 0 6px; }
+.nin [hidden] { display: none !important; }
 .nin .quiet { color: var(--quiet); }
 .nin .error { color: var(--red); font-weight: 600; }
 .nin :is(button, select, input[type="number"]) { font: inherit; color: var(--text);
@@ -38,8 +39,8 @@ const BASE_STYLE = `
 .nin input:is([type="radio"], [type="checkbox"]) { accent-color: var(--blue); margin: 0 6px 0 0; }
 .nin :focus-visible { outline: 2px solid var(--blue); outline-offset: 2px; }
 .nin .question { border: 0; border-left: 3px solid var(--blue); margin: 0 0 8px; padding: 2px 0 2px 10px; }
-.nin .question legend { font-weight: 600; padding: 0; float: none; width: auto; font-size: inherit; }
-.nin .question label { display: block; padding: 3px 0; min-height: 24px; }
+.nin .question legend { font-weight: 600; font-size: inherit; padding: 0; float: left; width: 100%; }
+.nin .question label { display: block; clear: both; padding: 3px 0; min-height: 24px; }
 .nin .scroll { overflow-x: auto; }
 .nin table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: auto; }
 .nin :is(th, td) { padding: 1px 8px 1px 0; text-align: right; font-weight: 400; border: 0;
@@ -205,10 +206,16 @@ function instrument(tag, mount) {
   };
 }
 
-// <tag data-config="JSON">what is shown without JavaScript</tag>
+// <tag data-config='JSON'>what is shown without JavaScript</tag>
 const plainElement = (mount) => class extends HTMLElement {
   connectedCallback() {
-    if (this.view) return;
+    const ready = document.readyState !== "loading"; // else what stands inside is still to come
+    if (ready) this.comeAlive();
+    else document.addEventListener("DOMContentLoaded", () => this.comeAlive(), { once: true });
+  }
+
+  comeAlive() {
+    if (this.view || !this.isConnected) return;
     this.still = [...this.childNodes];
     let config;
     try {

@@ -18,13 +18,17 @@ from typing import Any
 import anywidget
 import numpy as np
 import traitlets
+from IPython import get_ipython
 
 FOLDER = Path(__file__).parent
 
 
 def delivered(name: str) -> str:
-    """The module of the instrument `name` as a page gets it: ``base.js`` in front of its own."""
-    parts = [FOLDER / "base.js", FOLDER / f"{name}.js"]
+    """The module of the instrument `name` as a page gets it: ``base.js`` in front of its own.
+
+    Between the two come files named after it, such as ``shape_flow_sums.js`` with its arithmetic.
+    """
+    parts = [FOLDER / "base.js", *sorted(FOLDER.glob(f"{name}_*.js")), FOLDER / f"{name}.js"]
     return "\n".join(part.read_text(encoding="utf-8") for part in parts)
 
 
@@ -57,8 +61,13 @@ class Instrument(anywidget.AnyWidget):
     state = traitlets.Dict().tag(sync=True)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        cls._esm = delivered(cls.name)
+        if "name" in cls.__dict__:  # traitlets makes further classes on the way
+            cls._esm = delivered(cls.name)
         super().__init_subclass__(**kwargs)
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        close_forerunners(self)
 
     def to_text(self) -> str:
         """What a terminal shows, and nbval compares."""
@@ -72,16 +81,41 @@ class Instrument(anywidget.AnyWidget):
         """The element that a page without a kernel brings to life, with the still version in it."""
         tag = "nin-" + self.name.replace("_", "-")
         config = json.dumps({**self.config, **self.state}, separators=(",", ":"), allow_nan=False)
-        return f'<{tag} data-config="{html.escape(config)}">{self.still()}</{tag}>'
+        quoted = html.escape(config, quote=False).replace("'", "&#39;")  # JSON is full of "
+        return f"<{tag} data-config='{quoted}'>{self.still()}</{tag}>"
 
     def change(self, **changes: Any) -> None:
         """Change parts of the state; the page follows."""
         self.state = {**self.state, **changes}
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        bundle: Any = super()._repr_mimebundle_(**kwargs) or {}  # the view, for a live page
+        bundle: Any = {}
+        if self.comm is not None:  # else it is closed, and what stands still is left
+            bundle = super()._repr_mimebundle_(**kwargs) or {}  # the view, for a live page
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         return {**data, "text/plain": self.to_text(), "text/html": self.to_html()}, metadata
+
+
+_by_cell: dict[str, tuple[str, list[Instrument]]] = {}
+
+
+def close_forerunners(instrument: Instrument) -> None:
+    """Close the instruments that an earlier run of the same cell made: their page is gone.
+
+    Else each would stay in the kernel's list of widgets, and in the page's, for good.
+    """
+    kernel = getattr(get_ipython(), "kernel", None)
+    parent = kernel.get_parent("shell") if kernel else {}
+    if parent.get("msg_type") != "execute_request":
+        return
+    cell = parent["metadata"].get("cellId") or parent["content"]["code"]
+    execution, made = _by_cell.get(cell, ("", []))
+    if execution != parent["msg_id"]:
+        for old in made:
+            old.layout.close()
+            old.close()
+        made = []
+    _by_cell[cell] = (parent["msg_id"], [*made, instrument])
 
 
 def frame(title: str, question: Question | None, task: str = "") -> dict[str, Any]:
@@ -91,7 +125,7 @@ def frame(title: str, question: Question | None, task: str = "") -> dict[str, An
 
 
 def still_frame(config: dict[str, Any]) -> str:
-    """Title, question with its answers folded, and task, as HTML; empty for what is not there."""
+    """Title, and question with its answers folded, as HTML; empty for what is not there."""
     parts = []
     if config.get("title"):
         parts.append(f"<p><strong>{html.escape(config['title'])}</strong></p>")

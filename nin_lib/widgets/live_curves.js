@@ -1,174 +1,188 @@
-// Live curves: the loss (above) and the accuracy (below) of a training run, while it goes on.
+// Live curves: the loss (above) and the accuracy (below) of a training run, while it goes on; and
+// for each class, once it is known, the share of its own images with a positive logit.
 //
-//   mount(el, config, onChange) draws into `el` and returns { update(config), destroy() }.
-//   config: { title, status, running, epochs, notes: [text], log, series: { train_loss: [[x, y]] } }
-//   with x in epochs and y null where a value was not finite. onChange({ log }) tells of the switch.
+//   config: { title, question, status, running, run, stoppable, epochs, notes: [text], name,
+//     series: { train_loss: [[x, y]] }, kept: [{ name, series }],
+//     classes: { names, count, zero: [name], x: [], shares: [[]] }, log_at_first }
+//   state: { log, stop, hello: the run that this page draws }
+//
+// x is in epochs; y is null where a value was not finite. `kept` are other runs, drawn pale.
 
-const KINDS = [
-  { key: "train", word: "training" },
-  { key: "val", word: "validation" },
-];
-const PANELS = ["loss", "accuracy"];
 const SIDE = { left: 44, right: 14, top: 32, gap: 50, bottom: 40 }; // pixels around the panels
+const SECONDS = 6; // of a replay at speed 1
 
 const STYLE = `
-.nin-curves { --text: #1f2328; --back: #fff; --train: #0072b2; --val: #d55e00; }
-@media (prefers-color-scheme: dark) {
-  .nin-curves { --text: #e6e6e6; --back: #16181c; --train: #56b4e9; --val: #f0803c; } }
-[data-jp-theme-light="true"] .nin-curves, [data-theme="light"] .nin-curves, .vscode-light .nin-curves {
-  --text: #1f2328; --back: #fff; --train: #0072b2; --val: #d55e00; }
-[data-jp-theme-light="false"] .nin-curves, [data-theme="dark"] .nin-curves, .vscode-dark .nin-curves {
-  --text: #e6e6e6; --back: #16181c; --train: #56b4e9; --val: #f0803c; }
-.nin-curves {
-  color: var(--jp-ui-font-color1, var(--pst-color-text-base, var(--vscode-foreground, var(--text))));
-  background: var(--jp-layout-color0,
-    var(--pst-color-background, var(--vscode-editor-background, var(--back))));
-  font: 13px/1.45 var(--jp-ui-font-family, system-ui, sans-serif);
-  max-width: 760px; padding: 6px 8px; box-sizing: border-box; }
-.nin-curves .head { display: flex; flex-wrap: wrap; align-items: center; gap: 2px 12px; }
-.nin-curves .title { flex-basis: 100%; font-weight: 600; }
-.nin-curves .status { flex: 1; }
-.nin-curves .note:empty, .nin-curves .title:empty { display: none; }
-.nin-curves button { font: inherit; color: inherit; background: transparent; cursor: pointer;
-  border: 1px solid currentColor; border-radius: 4px; padding: 3px 10px; min-height: 28px; }
-.nin-curves button[aria-pressed="true"] { background: var(--train); border-color: var(--train);
-  color: var(--jp-layout-color0, var(--pst-color-background, var(--back))); }
-.nin-curves :focus-visible { outline: 2px solid var(--train); outline-offset: 2px; }
+.nin-curves .status { flex: 1 1 auto; }
 .nin-curves .chart { touch-action: pan-y; cursor: crosshair; }
-.nin-curves svg { display: block; width: 100%; }
-.nin-curves svg text { fill: currentColor; font-size: 12px; }
+.nin-curves .chart svg { width: 100%; }
 .nin-curves .grid { stroke: currentColor; opacity: 0.18; }
+.nin-curves .guess { stroke: currentColor; stroke-dasharray: 1 4; stroke-linecap: round; }
 .nin-curves .cursor { stroke: currentColor; opacity: 0.6; }
 .nin-curves .line { fill: none; stroke-width: 2; stroke-linecap: round; stroke-linejoin: round; }
-.nin-curves .line.train { stroke: var(--train); }
-.nin-curves .line.val { stroke: var(--val); stroke-dasharray: 6 4; }
-.nin-curves circle.train { fill: var(--train); }
-.nin-curves circle.val { fill: var(--val); }
-.nin-curves table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 4px 0; }
-.nin-curves :is(th, td) { padding: 0 0 0 10px; text-align: right; font-weight: 400; min-width: 3.2em;
-  border: 0; background: none; color: inherit; white-space: nowrap; }
-.nin-curves :is(th, td):first-child { text-align: left; min-width: 0; padding: 0; }
-.nin-curves table svg { display: inline-block; width: 30px; height: 10px; margin-right: 6px; }
+.nin-curves .line.train { stroke: var(--blue); }
+.nin-curves .line.val { stroke: var(--red); stroke-dasharray: 6 4; }
+.nin-curves .line.kept { stroke: var(--edge); stroke-width: 1.2; }
+.nin-curves circle.train { fill: var(--blue); }
+.nin-curves circle.val { fill: var(--red); }
+.nin-curves circle.kept { fill: var(--edge); }
+.nin-curves .lane { fill: var(--soft); }
+.nin-curves .area { fill: var(--blue); opacity: 0.75; }
+.nin-curves .floor { stroke: var(--edge); }
+.nin-curves .floor.zero { stroke: var(--red); stroke-width: 3; }
+.nin-curves .name.zero { font-weight: 700; }
+.nin-curves :is(th, td) { padding: 0 0 0 10px; min-width: 3.2em; white-space: nowrap; }
+.nin-curves :is(th, td):first-child { min-width: 0; padding-left: 0; white-space: normal; }
+.nin-curves th svg { display: inline-block; width: 42px; height: 12px; margin-right: 6px; }
+.nin-curves .zeros { font-weight: 600; margin-top: 6px; }
+.nin-curves .replay input { flex: 1 1 120px; max-width: 320px; }
 `;
 
-export function mount(el, config, onChange = () => {}) {
-  const root = html("div", { class: "nin-curves", role: "group" }, el);
-  html("style", {}, root).textContent = STYLE;
-  const head = html("div", { class: "head" }, root);
-  const title = html("span", { class: "title" }, head);
+function mount(el, config, onChange) {
+  let cursor = null; // an epoch, or null: follow the newest point
+  let checked = null; // the config that was found sound
+  let toEpoch = (pixel) => pixel;
+  const frame = shell(el, "curves", config, onChange, () => {
+    cursor = null;
+    film.rewind();
+    return { log: Boolean(config.log_at_first) };
+  });
+  html("style", {}, frame.root, STYLE);
+  const head = html("div", { class: "row" }, frame.body);
   const status = html("span", { class: "status" }, head);
-  const button = html("button", { type: "button", "aria-pressed": "false" }, head);
-  button.textContent = "log scale";
-  const note = html("div", { class: "note", role: "status" }, root);
-  const readout = legendTable(root);
+  const logButton = html("button", { type: "button" }, head, "log scale");
+  const stopButton = html("button", { type: "button", class: "stop" }, head);
+  const note = html("p", { class: "note", role: "status" }, frame.body);
+  const table = html("table", {}, frame.body);
+  const readout = makeReadout(table);
   // To a screen reader the cursor is a slider along the epochs, whose text is the values there.
-  const chart = html("div", { class: "chart", role: "slider", tabindex: "0" }, root);
+  const chart = html("div", { class: "chart", role: "slider", tabindex: "0" }, frame.body);
   const svg = node("svg", { "aria-hidden": "true" }, chart);
   const panels = PANELS.map((name) => makePanel(svg, name));
   const axis = node("text", { "text-anchor": "middle" }, svg);
-  axis.textContent = "epoch";
+  write(axis, "epoch");
+  const lanes = makeLanes(svg);
   const rule = node("line", { class: "cursor" }, svg);
-
-  let cursor = null; // an epoch, or null: follow the newest point
-  let frame = 0;
-  let toEpoch = (pixel) => pixel;
-
-  // However many messages arrive, the page draws once a frame, and not while it is out of sight.
-  const redraw = () => { frame ||= requestAnimationFrame(draw); };
+  const zeros = html("p", { class: "zeros", role: "status" }, frame.body);
+  const classes = makeClassTable(frame.body);
+  const redraw = painter(draw, frame.complain);
+  const film = makeFilm(frame.body, redraw);
 
   function draw() {
-    frame = 0;
-    const width = chart.clientWidth;
-    if (!width) return;
-    const high = width < 480 ? 120 : 150; // one panel, in pixels
-    const full = SIDE.top + PANELS.length * (high + SIDE.gap) - SIDE.gap + SIDE.bottom;
+    if (checked !== config) check(config);
+    checked = config;
+    frame.update(config);
+    const hello = config.running && config.run !== config.hello;
+    if (hello) onChange({ hello: config.run }); // Python hears it now, or when the cell is over
+    const width = frame.root.clientWidth - 20; // and not while it is out of sight
+    if (width <= 0) return;
+
+    const whole = end([config]); // where the run itself ends
+    const until = film.update(config, whole);
+    const runs = [{ name: config.name, series: until === null ? config.series
+      : cut(config.series, until) }, ...(config.kept ?? []).slice(-MARKS.length)];
+    const shown = lanesUntil(config.classes, until);
+
+    const narrow = width < 480;
+    const high = narrow ? 120 : 150; // one panel, in pixels
+    const lower = SIDE.top + PANELS.length * (high + SIDE.gap) - SIDE.gap; // where panels end
+    const full = lower + SIDE.bottom
+      + (shown.names.length ? LANE.top + shown.names.length * (LANE.high + LANE.gap) : 0);
     set(svg, { viewBox: `0 0 ${width} ${full}`, height: full });
 
-    const xs = allX(config.series);
-    const last = xs.at(-1) ?? 0;
+    const longest = Math.max(0, ...shown.names.map((name) => name.length));
+    const left = Math.min(Math.max(SIDE.left, 7 * longest + 8), narrow ? 80 : 110);
+    const right = width - (shown.names.length ? 44 : runs.length > 1 ? 24 : SIDE.right);
+    const last = end([config, ...runs.slice(1)]);
     const across = ticks(Math.max(config.epochs ?? 0, last) || 1);
     const far = config.epochs ? Math.max(config.epochs, last) : across.at(-1);
-    const right = width - SIDE.right;
-    const x = (epoch) => SIDE.left + (epoch / far) * (right - SIDE.left);
-    toEpoch = (pixel) => ((pixel - SIDE.left) / (right - SIDE.left)) * far;
+    const x = (epoch) => left + (epoch / far) * (right - left);
+    toEpoch = (pixel) => ((pixel - left) / (right - left)) * far;
 
     panels.forEach((panel, i) => {
       const top = SIDE.top + i * (high + SIDE.gap);
-      const lines = KINDS.map((kind) => config.series[`${kind.key}_${panel.name}`] ?? []);
       const log = config.log && panel.name === "loss";
-      const scale = makeScale(lines.flat(), log, panel.name === "accuracy" ? 1 : 0, top, high);
+      const chance = guessing(panel.name, config.classes?.count);
+      const all = [config, ...runs.slice(1)] // a replay keeps the whole scale
+        .flatMap((run) => KINDS.flatMap((kind) => lineOf(run, kind, panel.name)));
+      const scale = makeScale(all, log, panel.name === "accuracy" ? 1 : 0, top, high);
       set(panel.title, { y: top - 14 });
-      panel.title.textContent = panel.name + (log ? " (logarithmic)" : "");
+      write(panel.title, panel.name + (log ? " (logarithmic)" : ""));
       pool(panel.grid, "line", scale.ticks.length).forEach((line, j) => {
         const y = scale.y(scale.ticks[j]);
-        set(line, { class: "grid", x1: SIDE.left, x2: right, y1: y, y2: y });
+        set(line, { class: "grid", x1: left, x2: right, y1: y, y2: y });
       });
-      label(panel.up, scale.ticks, (tick) => [SIDE.left - 6, scale.y(tick) + 4], "end");
+      label(panel.up, scale.ticks, (tick) => [left - 6, scale.y(tick) + 4], "end");
       label(panel.across, across.filter((t) => t <= far), (t) => [x(t), top + high + 16], "middle");
-      lines.forEach((points, k) => {
+      drawGuess(panel, chance, scale, left, right, top, high);
+      drawKept(panel, runs.slice(1), x, scale.y, right);
+      KINDS.forEach((kind, k) => {
+        const points = lineOf(runs[0], kind, panel.name);
         set(panel.lines[k], { d: path(points, x, scale.y) });
-        const dots = KINDS[k].key === "val" && points.length <= 60 ? points : [];
-        mark(panel.dots[k], dots, KINDS[k].key, x, scale.y, 3);
-        mark(panel.spots[k], cursor === null ? [] : [nearest(points, cursor)], KINDS[k].key,
-          x, scale.y, 5);
+        mark(panel.dots[k], kind.key === "val" && points.length <= 60 ? points : [], kind.key,
+          x, scale.y, 3);
+      });
+      const spots = cursor === null ? [] : runs.flatMap((run, r) => KINDS.map((kind) => (
+        { at: nearest(lineOf(run, kind, panel.name), cursor), look: r ? "kept" : kind.key })));
+      pool(panel.spots, "circle", spots.length).forEach((circle, j) => {
+        const point = spots[j].at;
+        const y = point && point[1] !== null ? scale.y(point[1]) : null;
+        set(circle, { class: spots[j].look, r: y === null ? 0 : 5, cx: x(point?.[0] ?? 0), cy: y ?? 0 });
       });
     });
-    set(axis, { x: (SIDE.left + right) / 2, y: full - 6 });
-    set(rule, { x1: x(cursor ?? 0), x2: x(cursor ?? 0), y1: SIDE.top, y2: full - SIDE.bottom,
+    set(axis, { x: (left + right) / 2, y: lower + SIDE.bottom - 6 });
+    const at = cursor ?? Infinity;
+    drawLanes(lanes, shown, at, x, left, right, lower + SIDE.bottom + LANE.top);
+    set(rule, { x1: x(cursor ?? 0), x2: x(cursor ?? 0), y1: SIDE.top,
+      y2: full - (shown.names.length ? 4 : SIDE.bottom),
       visibility: cursor === null ? "hidden" : "visible" });
-    say(last);
+    say(runs, shown, until ?? last);
   }
 
-  function say(last) {
+  function say(runs, shown, last) {
     const at = cursor ?? last;
-    const words = KINDS.map((kind, k) => {
-      const found = PANELS.map((name) => nearest(config.series[`${kind.key}_${name}`] ?? [], at));
-      const values = found.map((point) => (point ? number(point[1]) : "–"));
-      const epoch = found[0] ?? found[1];
-      readout[k].forEach((cell, j) => write(cell, [epoch ? epoch[0].toFixed(2) : "–", ...values][j]));
-      return epoch && `${kind.word} at epoch ${epoch[0].toFixed(2)}: `
-        + `loss ${values[0]}, accuracy ${values[1]}`;
-    });
+    const words = readout(runs, at);
+    const column = columnAt(shown.x, cursor ?? Infinity);
+    const dead = atZero(shown, column, config.classes);
     set(chart, { "aria-label": "epoch", "aria-valuemin": 0, "aria-valuemax": last,
-      "aria-valuenow": at, "aria-valuetext": words.filter(Boolean).join("; ") || "no values yet" });
-    set(root, { "aria-label": `${config.title || "training run"}: loss and accuracy by epoch` });
-    set(button, { "aria-pressed": String(Boolean(config.log)) });
+      "aria-valuenow": at, "aria-valuetext": words || "no values yet" });
+    set(logButton, { "aria-pressed": String(Boolean(config.log)) });
+    stopButton.hidden = !config.stoppable;
+    stopButton.disabled = Boolean(config.stop);
+    write(stopButton, config.stop ? "stopping" : "stop");
     set(status, { "aria-live": config.running ? "off" : "polite" });
-    write(title, config.title ?? "");
     write(status, config.status ?? "");
     write(note, (config.notes ?? []).join("; "));
+    note.hidden = !note.textContent;
+    write(zeros, dead.length ? `At zero: ${dead.join(", ")}. No image of theirs has a positive logit.` : "");
+    zeros.hidden = !dead.length;
+    classes(shown, column);
   }
 
   const point = (event) => {
-    const xs = allX(config.series);
     const at = toEpoch(event.clientX - svg.getBoundingClientRect().left);
+    const xs = places(config);
     cursor = xs.reduce((best, x) => (Math.abs(x - at) < Math.abs(best - at) ? x : best), xs[0] ?? null);
     redraw();
   };
   const leave = () => { cursor = null; redraw(); };
   const press = (event) => {
-    const xs = allX(config.series);
-    if (event.target === button && (event.key === "Enter" || event.key === " ")) {
-      event.stopPropagation(); // a notebook would run or scroll the cell
-    } else if (event.target === chart && xs.length && event.key in MOVES) {
-      event.preventDefault();
-      event.stopPropagation();
-      const now = cursor === null ? xs.length - 1 : xs.findIndex((x) => x >= cursor);
-      const next = MOVES[event.key](now < 0 ? xs.length - 1 : now, xs.length - 1);
-      cursor = xs[Math.min(Math.max(next, 0), xs.length - 1)] ?? null;
-      redraw();
-    }
+    const xs = places(config);
+    if (!xs.length || !(event.key in MOVES)) return;
+    event.preventDefault();
+    const now = cursor === null ? xs.length - 1 : xs.findIndex((x) => x >= cursor);
+    const next = MOVES[event.key](now < 0 ? xs.length - 1 : now, xs.length - 1);
+    cursor = xs[Math.min(Math.max(next, 0), xs.length - 1)] ?? null;
+    redraw();
   };
-  const toggle = () => onChange({ log: !config.log });
-
   chart.addEventListener("pointermove", point);
   chart.addEventListener("pointerdown", point);
   chart.addEventListener("pointerleave", leave);
   chart.addEventListener("blur", leave);
-  root.addEventListener("keydown", press);
-  button.addEventListener("click", toggle);
+  chart.addEventListener("keydown", press);
+  logButton.addEventListener("click", () => onChange({ log: !config.log }));
+  stopButton.addEventListener("click", () => onChange({ stop: true }));
   const observer = new ResizeObserver(redraw);
-  observer.observe(chart);
+  observer.observe(frame.root);
   redraw();
 
   return {
@@ -177,29 +191,13 @@ export function mount(el, config, onChange = () => {}) {
       redraw();
     },
     destroy() {
-      cancelAnimationFrame(frame);
+      redraw.stop();
+      film.rewind();
       observer.disconnect();
-      root.remove();
+      frame.root.remove();
     },
   };
 }
-
-export default {
-  render({ model, el }) {
-    const read = () => ({ ...model.get("config"), log: model.get("log") });
-    const view = mount(el, read(), (change) => {
-      for (const [name, value] of Object.entries(change)) model.set(name, value);
-      model.save_changes();
-    });
-    const refresh = () => view.update(read());
-    const names = ["change:config", "change:log"];
-    for (const name of names) model.on(name, refresh);
-    return () => {
-      for (const name of names) model.off(name, refresh);
-      view.destroy();
-    };
-  },
-};
 
 // ---- where a key moves the cursor, from point i of 0 ... n; Escape follows the newest again
 
@@ -210,118 +208,97 @@ const MOVES = {
   Home: () => 0, End: (i, n) => n, Escape: () => NaN,
 };
 
-// ---- numbers
+// ---- data
 
-const allX = (series) =>
-  [...new Set(Object.values(series).flatMap((points) => points.map(([x]) => x)))].sort((a, b) => a - b);
-
-const nearest = (points, at) => points.reduce(
-  (best, point) => (best && Math.abs(best[0] - at) < Math.abs(point[0] - at) ? best : point), null);
-
-function number(y) {
-  if (y === null) return "gap";
-  return Math.abs(y) < 1000 ? y.toFixed(3) : y.toExponential(2);
-}
-
-function ticks(high, count = 5) { // round numbers from 0 to `high` or just above it
-  const power = 10 ** Math.floor(Math.log10(high / count));
-  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s * count >= high * 0.999);
-  const length = Math.ceil(high / step - 1e-6) + 1;
-  return Array.from({ length }, (_, i) => +(i * step).toPrecision(10));
-}
-
-function logTicks(low, high) { // 1, 2, 5, 10, ... around `low` and `high`; only powers if many
-  const [from, to] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
-  const steps = to - from > 3 ? [1] : [1, 2, 5];
-  const all = [];
-  for (let p = from; p <= to; p++) for (const m of steps) all.push(+(m * 10 ** p).toPrecision(3));
-  const first = all.findLastIndex((t) => t <= low);
-  const last = all.findIndex((t) => t >= high);
-  const some = all.slice(Math.max(first, 0), last < 0 ? undefined : last + 1);
-  return some.length > 1 ? some : [some[0], some[0] * 10];
-}
-
-function makeScale(points, log, least, top, high) {
-  const ys = points.map(([, y]) => y).filter((y) => y !== null && (!log || y > 0));
-  const max = ys.reduce((a, b) => Math.max(a, b), least) || 1;
-  const up = log ? logTicks(ys.reduce((a, b) => Math.min(a, b), max), max) : ticks(max);
-  const f = log ? Math.log10 : (y) => y;
-  const [a, b] = [f(up[0]), f(up.at(-1))];
-  return { ticks: up, y: (y) => (log && !(y > 0) ? null : top + high * (1 - (f(y) - a) / (b - a))) };
-}
-
-function path(points, x, y) { // the pen is lifted over a gap; a lone point shows as a dot
-  let d = "";
-  let pen = "M";
-  for (const [at, value] of points) {
-    const height = value === null ? null : y(value);
-    if (height === null) pen = "M";
-    else {
-      d += `${pen}${x(at).toFixed(1)} ${height.toFixed(1)}${pen === "M" ? "h0" : ""}`;
-      pen = "L";
+function check(config) { // what Python sends is sound; what a page holds may be anything
+  const runs = [config, ...(config.kept ?? [])];
+  for (const { series } of runs) {
+    const lines = series && typeof series === "object" ? Object.values(series) : [5];
+    const sound = (p) => Array.isArray(p) && Number.isFinite(p[0])
+      && (p[1] === null || Number.isFinite(p[1]));
+    if (!lines.every((points) => Array.isArray(points) && points.every(sound))) {
+      throw new Error("series must hold lists of [epoch, value]");
     }
   }
-  return d;
+  if (config.epochs && !(Number.isFinite(config.epochs) && config.epochs > 0)) {
+    throw new Error("epochs must be a number above 0");
+  }
+  const { names = [], x = [], shares = [] } = config.classes ?? {};
+  if (![names, x, shares].every(Array.isArray) || !names.every((name) => typeof name === "string")
+    || shares.length !== names.length || shares.some((lane) => lane?.length !== x.length)) {
+    throw new Error("classes must hold one share for each name and epoch");
+  }
 }
 
-// ---- elements; text from outside is only ever set as text
+const linesOf = (runs) => runs.flatMap((run) => Object.values(run.series));
 
-function set(element, attributes) {
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
+const end = (runs) => linesOf(runs).reduce(
+  (last, points) => points.reduce((a, [x]) => Math.max(a, x), last), 0);
+
+const places = (config) => [...new Set(linesOf([config, ...(config.kept ?? [])])
+  .flatMap((points) => points.map(([x]) => x)))].sort((a, b) => a - b);
+
+const cut = (series, until) => Object.fromEntries(Object.entries(series)
+  .map(([name, points]) => [name, points.filter(([x]) => x <= until)]));
+
+function lanesUntil(classes, until) {
+  const { names = [], x = [], shares = [] } = classes ?? {};
+  if (until === null) return { names, x, shares };
+  const count = x.filter((at) => at <= until).length;
+  return { names, x: x.slice(0, count), shares: shares.map((lane) => lane.slice(0, count)) };
 }
 
-const html = (tag, attributes, parent) =>
-  parent.appendChild(set(document.createElement(tag), attributes));
-const node = (tag, attributes, parent) =>
-  parent.appendChild(set(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes));
+// ---- a finished run, once more
 
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
+function makeFilm(parent, redraw) {
+  const row = html("div", { class: "row replay" }, parent);
+  const play = html("button", { type: "button" }, row, "Replay");
+  const id = uid("speed");
+  const speedLabel = html("label", { for: id }, row, "speed");
+  const speed = html("select", { id }, row);
+  for (const times of [0.5, 1, 2, 4]) html("option", { value: times }, speed, `${times}×`);
+  speed.value = 1;
+  const sliderId = uid("until");
+  html("label", { for: sliderId }, row, "shown until");
+  const slider = html("input", { type: "range", id: sliderId, min: 0, max: 100 }, row);
+  const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  let share = 1; // of the run that is shown
+  let before = 0;
+  let beat = 0; // the animation frame that is asked for; 0 while it stands still
 
-function pool(group, tag, count) { // exactly `count` children, those that are there used again
-  while (group.childElementCount < count) node(tag, {}, group);
-  while (group.childElementCount > count) group.lastChild.remove();
-  return [...group.children];
-}
-
-function label(group, values, place, anchor) {
-  pool(group, "text", values.length).forEach((text, i) => {
-    const [x, y] = place(values[i]);
-    write(set(text, { x, y, "text-anchor": anchor }), String(values[i]));
+  const stop = () => { cancelAnimationFrame(beat); beat = 0; };
+  const step = (now) => {
+    share = Math.min(1, share + ((now - before) / 1000 / SECONDS) * Number(speed.value));
+    before = now;
+    beat = share < 1 ? requestAnimationFrame(step) : 0;
+    redraw();
+  };
+  play.addEventListener("click", () => {
+    if (beat) stop();
+    else {
+      if (share >= 1) share = 0;
+      beat = requestAnimationFrame((now) => { before = now; step(now); });
+    }
+    redraw();
   });
-}
-
-function mark(group, points, kind, x, y, r) {
-  const seen = points.filter((p) => p && p[1] !== null && y(p[1]) !== null);
-  pool(group, "circle", seen.length).forEach((circle, i) => {
-    set(circle, { class: kind, r, cx: x(seen[i][0]), cy: y(seen[i][1]) });
+  slider.addEventListener("input", () => {
+    stop();
+    share = slider.value / 100;
+    redraw();
   });
-}
-
-function makePanel(svg, name) {
-  const group = () => node("g", {}, svg);
   return {
-    name, title: node("text", { x: 2, "font-weight": 600 }, svg), grid: group(), up: group(),
-    across: group(), lines: KINDS.map((kind) => node("path", { class: `line ${kind.key}` }, svg)),
-    dots: KINDS.map(group), spots: KINDS.map(group),
+    rewind: () => { stop(); share = 1; },
+    update(config, last) { // the epoch until which to show, or null: all
+      row.hidden = config.running || !last;
+      if (row.hidden) { stop(); share = 1; }
+      for (const part of [play, speedLabel, speed]) part.hidden = calm.matches;
+      write(play, beat ? "Pause" : share > 0 && share < 1 ? "Go on" : "Replay");
+      const epoch = share * last;
+      if (Number(slider.value) !== Math.round(100 * share)) slider.value = 100 * share;
+      set(slider, { "aria-valuetext": `epoch ${epoch.toFixed(1)}` });
+      return share < 1 ? epoch : null;
+    },
   };
 }
 
-function legendTable(root) { // the legend, and the values under the cursor or of the newest point
-  const table = html("table", {}, root);
-  const top = html("tr", {}, html("thead", {}, table));
-  for (const word of ["", "epoch", "loss", "accuracy"]) {
-    html(word ? "th" : "td", word ? { scope: "col" } : {}, top).textContent = word;
-  }
-  const body = html("tbody", {}, table);
-  return KINDS.map((kind) => {
-    const row = html("tr", {}, body);
-    const name = html("th", { scope: "row" }, row);
-    const sample = node("svg", { viewBox: "0 0 30 10", "aria-hidden": "true" }, name);
-    node("path", { class: `line ${kind.key}`, d: "M2 5H28" }, sample);
-    name.append(kind.word);
-    return [0, 1, 2].map(() => html("td", {}, row));
-  });
-}
+export default instrument("nin-live-curves", mount);

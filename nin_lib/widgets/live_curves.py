@@ -1,4 +1,4 @@
-"""Loss and accuracy, for training and validation, drawn while a run goes on.
+"""Is it learning, slow, or dead? Loss, accuracy and classes, drawn while a run goes on.
 
 `LiveCurves` observes a run, ``fit(..., observers=[LiveCurves()])``, or is fed by any loop::
 
@@ -7,6 +7,14 @@
 
 The points are gathered here and drawn by ``live_curves.js`` in a live page; a saved notebook keeps
 the table and the picture of ``still.py``.
+
+The page has a stop button where a click can arrive in time. Usually the kernel reads messages only
+between cells; JupyterLab from 4.4 on sends them to a thread of their own (a *subshell*) where the
+kernel has one, as ipykernel has from 7.0 on, and there they reach the traits while a cell runs.
+ipykernel 7.4 hands them back to the thread that last sent something to the widget, which is the one
+that trains: `listen_while_running` keeps ours out of that. Nobody knows what the next version does,
+so the page says hello when it draws a new run, and the button is shown only if that was heard
+during the run. Elsewhere, interrupt the kernel.
 """
 
 from __future__ import annotations
@@ -15,83 +23,123 @@ import html
 import math
 import time
 import uuid
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import anywidget
 import traitlets
 from IPython import get_ipython
 from IPython.display import display, update_display
 
-from nin_lib.history import Ended, EpochEnd, Event, Started, Step
+from nin_lib.engine.interrupt import Interrupted
+from nin_lib.history import ClassCounts, Ended, EpochEnd, Event, History, Started, Step
 from nin_lib.widgets import still
+from nin_lib.widgets.base import Instrument, Question, frame, still_frame
+from nin_lib.widgets.feeds import Board, keras_callback
 from nin_lib.widgets.still import WORDS, Points, Row
 
 INTERVAL = 0.25  # seconds: at most four messages a second go to the page
 ENOUGH = 256  # images in a training point, or a 40th of an epoch: fewer are mostly noise
 LIMIT = 500  # points of a series; beyond it, neighbours are merged
+LANE_LIMIT = 160  # the same for each class
+LANES = 20  # classes that are drawn
+KEPT = 4  # runs that are laid below this one
+KEPT_LIMIT = 150  # points of each of their series
 ROWS = 10  # rows of the table
 
 
-class LiveCurves(anywidget.AnyWidget):
+class LiveCurves(Instrument):
     """Curves of a run, in the page while it goes on and in the saved notebook afterwards.
 
     `epochs`: how far the horizontal axis reaches (an observed run says so itself); `title`: a name
     for the run; `log`: show the loss on a logarithmic scale, which the reader can switch (the still
-    picture is always linear); `clock`: seconds that never go back, for tests.
+    picture is always linear); `classes`: names for the classes, else they are numbered; `keep`: a
+    second run on the same curves leaves the first one below it, pale; `question`: a prediction to
+    commit to; `clock`: seconds that never go back, for tests.
     """
 
-    _esm = Path(__file__).with_name("live_curves.js")
-    config = traitlets.Dict().tag(sync=True)  # all that the page draws; replaced, never changed
-    log = traitlets.Bool(False).tag(sync=True)
+    name = "live_curves"
+    _run = 0  # how many have begun
+    _heard = _heeded = False  # the page answers while it runs; the run asks for the stop button
 
     def __init__(
         self,
         epochs: float | None = None,
         title: str = "",
         log: bool = False,
+        *,
+        classes: Sequence[str] = (),
+        keep: bool = False,
+        question: Question | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(log=log)
-        self._title, self._clock = title, clock
+        if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
+            raise ValueError(f"classes must be a sequence of names, got {classes!r}")
+        super().__init__(state={"log": bool(log)})
+        self._frame = {**frame(title, question), "log_at_first": bool(log)}
+        self._classes, self._keep, self._clock = tuple(classes), keep, clock
         self._display_id = uuid.uuid4().hex  # travels beside the output and is never stored in it
         self._shown = False
+        self._name = ""  # of the run, where several are shown
+        self._kept: list[tuple[str, dict[str, Points]]] = []
         self._reset(epochs)
         self._publish()
+        listen_while_running(self.comm)
 
     def _reset(self, epochs: float | None, steps_per_epoch: int = 1) -> None:
         self._epochs, self._steps_per_epoch, self._enough = epochs, steps_per_epoch, 1
         self._status, self._running, self._now = "ready", False, 0.0
         self._points: dict[str, Points] = {name: [] for name in WORDS}
+        self._lanes: list[Points] = []  # one for each class
+        self._counts = ClassCounts()
         self._rows: list[Row] = []
         self._notes: dict[str, str] = {}
         self._clear_window()
 
+    @property
+    def log(self) -> bool:
+        """Whether the loss is shown on a logarithmic scale; the reader's switch."""
+        return bool(self.state.get("log"))
+
+    @log.setter
+    def log(self, log: bool) -> None:
+        self.change(log=bool(log))
+
     # ---- a run is observed
 
     def __call__(self, event: Event) -> None:
-        """Take one event of a run. Costs no wait for the accelerator but when a message is due."""
+        """Take one event of a run. Costs no wait for the accelerator but when a message is due.
+
+        Raises `Interrupted` after a step when the reader pressed the stop button.
+        """
         if isinstance(event, Started):
-            again = self._status != "ready"  # a second run shows itself where it is started
-            self._reset(event.epochs, max(1, event.steps_per_epoch))
-            self._enough = min(ENOUGH, event.images // 40)
-            for row in event.rows:  # of the epochs before, when a run goes on
-                self._add_row(row)
-            self._begin(again)
+            self._start(event)
         elif isinstance(event, Step):
             self._now = event.step / self._steps_per_epoch
             self._gather(event)
-            if self._images >= self._enough and self._due():
+            if self._images >= self._enough and self.due:
                 self._close_window()
                 self._publish()
+            if self.stopped:
+                raise Interrupted
         elif isinstance(event, EpochEnd):
             self._close_window()
             self._add_row(event.row)
-            if self._due():
+            if self.due:
                 self._publish()
         elif isinstance(event, Ended):
             self.finish(stopped=event.interrupted or self._now < (self._epochs or 0) - 1e-6)
+
+    def _start(self, event: Started) -> None:
+        again = self._status != "ready"  # a second run shows itself where it is started
+        if self._keep and any(self._points.values()):
+            self._keep_run(self._name, self._points)
+        self._reset(event.epochs, max(1, event.steps_per_epoch))
+        self._enough = min(ENOUGH, event.images // 40)
+        for row in event.rows:  # of the epochs before, when a run goes on
+            self._add_row(row)
+        self._begin(again)
+        seed = event.about.get("seed")
+        self._name = f"run {self._run}" + ("" if seed is None else f", seed {seed}")
 
     def _add_row(self, row: Row) -> None:
         self._rows.append(row)
@@ -111,6 +159,8 @@ class LiveCurves(anywidget.AnyWidget):
         self._images += event.images
         self._steps += 1
         self._step_sum += event.step
+        if event.logits is not None and event.labels is not None:
+            self._counts.add(event.logits, event.labels)
 
     def _close_window(self) -> None:
         """Turn the sums into one point: the means over the images since the last point."""
@@ -118,6 +168,7 @@ class LiveCurves(anywidget.AnyWidget):
             epoch = self._step_sum / self._steps / self._steps_per_epoch
             self._append("train_loss", epoch, float(self._loss) / self._images)
             self._append("train_accuracy", epoch, float(self._correct) / self._images)
+            self._append_classes(epoch, self._counts.shares())
         self._clear_window()
 
     # ---- a run is fed by hand
@@ -130,14 +181,51 @@ class LiveCurves(anywidget.AnyWidget):
         """
         if series not in WORDS:
             raise ValueError(f"series must be one of {', '.join(WORDS)}, got {series!r}")
+        self._fed(x)
+        self._append(series, float(x), float(y))
+        if self.due:
+            self._publish()
+
+    def add_classes(self, x: float, shares: Sequence[float | None]) -> None:
+        """Add, at epoch `x`, each class's share of its own images with a positive logit (0 to 1).
+
+        None where it is not known. Raises `ValueError` for a share that is none, or when there are
+        more or fewer of them than before.
+        """
+        if not all(share is None or 0 <= share <= 1 for share in shares):
+            raise ValueError(f"shares must be numbers from 0 to 1, or None, got {shares!r}")
+        count = len(self._lanes) or len(self._classes) or len(shares)
+        if len(shares) != count or not count:
+            raise ValueError(f"shares must hold {count or 1} numbers, as before, got {len(shares)}")
+        self._fed(x)
+        self._append_classes(float(x), shares)
+        if self.due:
+            self._publish()
+
+    def _fed(self, x: float) -> None:
         if not (math.isfinite(x) and x >= 0):
             raise ValueError(f"x must be a finite number of epochs, 0 or more, got {x!r}")
         if not self._running:
             self._begin()
         self._now = max(self._now, float(x))
-        self._append(series, float(x), float(y))
-        if self._due():
-            self._publish()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the reader pressed the stop button; a loop of your own asks this at each step.
+
+        The button is only shown for a loop that asks.
+        """
+        self._heeded = True
+        return bool(self.state.get("stop"))
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for the next message to the page."""
+        return self._clock() - self._sent >= INTERVAL
+
+    def reach(self, epochs: float) -> None:
+        """Let the horizontal axis reach to `epochs`."""
+        self._epochs = epochs
 
     def finish(self, stopped: bool = False) -> None:
         """The run is over: send what is left and put the final picture into the notebook."""
@@ -153,44 +241,106 @@ class LiveCurves(anywidget.AnyWidget):
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
-        self.finish(stopped=error is not None)
+        self.finish(stopped=error is not None or bool(self.state.get("stop")))
+
+    def board(self, *arguments: Any, **options: Any) -> Board:
+        """What d2l's trainers draw on: see `nin_lib.widgets.feeds.Board`."""
+        return Board(self, *arguments, **options)
+
+    def keras(self) -> Any:
+        """A callback for Keras: ``model.fit(..., callbacks=[curves.keras()])``."""
+        return keras_callback(self)
+
+    # ---- other runs in the same picture
+
+    def compare(self, other: History | LiveCurves, name: str) -> None:
+        """Lay another run below this one, in pale lines. The last `KEPT` of them are shown."""
+        if isinstance(other, History):
+            points = {
+                series: [(row["epoch"], finite(row[series])) for row in other.rows]
+                for series in WORDS
+            }
+        elif isinstance(other, LiveCurves):
+            points = other._points
+        else:
+            raise ValueError(f"other must be a History or LiveCurves, got {other!r}")
+        self._keep_run(name, points)
+        self._publish()
+
+    def _keep_run(self, name: str, points: dict[str, Points]) -> None:
+        thinned = {
+            series: still.thin(line, KEPT_LIMIT) if len(line) > KEPT_LIMIT else list(line)
+            for series, line in points.items()
+        }
+        self._kept = [*self._kept, (name, thinned)][-KEPT:]
 
     # ---- from points to the page
 
     def _begin(self, again: bool = False) -> None:
         self._running = True
+        self._run += 1
+        self._heard = self._heeded = False
+        self.change(stop=False)
         self._publish()
         in_a_notebook = getattr(get_ipython(), "kernel", None) is not None
         if in_a_notebook and (again or not self._shown):
             self.show()
 
+    @traitlets.observe("state")
+    def _hear(self, change: Any) -> None:
+        """The page says which run it draws: heard during that run, a click can stop it."""
+        if self._run and change["new"].get("hello") == self._run and self._running:
+            self._heard = True
+
     def _append(self, series: str, x: float, y: float) -> None:
         if not math.isfinite(y):
             self._notes.setdefault(series, f"{WORDS[series]} is {y} at epoch {x:.2f}")
         points = self._points[series]
-        points.append((x, y if math.isfinite(y) else None))
+        points.append((x, finite(y)))
         if len(points) > LIMIT:
             points[:] = still.thin(points, LIMIT)
 
-    def _due(self) -> bool:
-        return self._clock() - self._sent >= INTERVAL
+    def _append_classes(self, x: float, shares: Sequence[float | None]) -> None:
+        self._lanes = self._lanes or [[] for _ in shares]
+        for lane, share in zip(self._lanes, shares, strict=True):
+            lane.append((x, share))
+            if len(lane) > LANE_LIMIT:
+                lane[:] = still.thin(lane, LANE_LIMIT)
 
     def _publish(self) -> None:
         if self._running:
             of = f" of {self._epochs:g}" if self._epochs else ""
             self._status = f"running: epoch {self._now:.1f}{of}"
         self.config = {
-            "title": self._title,
+            **self._frame,
             "status": self._status,
             "running": self._running,
+            "run": self._run,
+            "stoppable": self._running and self._heard and self._heeded,
             "epochs": self._epochs,
             "notes": list(self._notes.values()),
-            "series": {
-                name: [(round(x, 4), None if y is None else float(f"{y:.5g}")) for x, y in points]
-                for name, points in self._points.items()
+            "name": self._name,
+            "series": rounded(self._points),
+            "kept": [{"name": name, "series": rounded(points)} for name, points in self._kept],
+            "classes": {
+                "names": self._names()[:LANES],
+                "count": len(self._lanes),
+                "zero": self._at_zero(),
+                "x": [round(x, 4) for x, _ in self._lanes[0]] if self._lanes else [],
+                "shares": [[short(y, 3) for _, y in lane] for lane in self._lanes[:LANES]],
             },
         }
         self._sent = self._clock()
+
+    def _names(self) -> list[str]:
+        if len(self._classes) == len(self._lanes):
+            return list(self._classes)
+        return [str(i) for i in range(len(self._lanes))]
+
+    def _at_zero(self) -> list[str]:
+        last = [lane[-1][1] for lane in self._lanes]
+        zero = [name for name, share in zip(self._names(), last, strict=True) if share == 0]
+        return zero if len(zero) <= LANES else [*zero[:LANES], f"{len(zero) - LANES} more"]
 
     # ---- showing
 
@@ -210,26 +360,56 @@ class LiveCurves(anywidget.AnyWidget):
 
     def to_text(self) -> str:
         """A short table: the last rows, three digits, and how the run stands."""
-        lines = [self._title, still.text_table(self._table(), ROWS), *self._notes.values()]
-        return "\n".join(filter(None, [*lines, self._status]))
+        table = still.text_table(self._table(), ROWS)
+        return "\n".join(filter(None, [self._frame["title"], table, *self._words()]))
 
-    def to_html(self) -> str:
-        """A still picture, with the table folded below it."""
-        rows = self._table()
+    def still(self) -> str:
+        """A picture, with the tables folded below it."""
+        rows, title = self._table(), self._frame["title"]
         last = zip(WORDS.values(), still.cells(rows[-1:])[0][1:], strict=True) if rows else ()
         label = " ".join(["loss and accuracy by epoch;", *(f"{word} {n}," for word, n in last)])
-        title = f"{self._title}: " if self._title else ""
-        words = html.escape("; ".join([title + self._status, *self._notes.values()]))
+        label = (f"{title}: " if title else "") + label.strip(" ,;")
+        kept = [points for _, points in self._kept]
+        names, lanes = self._names()[:LANES], self._lanes[:LANES]
+        words = html.escape("; ".join(self._words()))
         return (
-            f"<div>{still.picture(self._points, self._epochs, title + label.strip(' ,;'))}"
+            f"<div>{still_frame(self._frame)}"
+            f"{still.picture(self._points, self._epochs, label, kept)}"
             f"<p>{words}</p><details><summary>the last figures as a table</summary>"
-            f"{still.html_table(rows, ROWS)}</details></div>"
+            f"{still.html_table(rows, ROWS)}{still.class_table(names, lanes)}"
+            "</details></div>"
         )
+
+    def _words(self) -> list[str]:
+        """What is to be said about the run, and last how it stands."""
+        words = list(self._notes.values())
+        if self._at_zero():
+            words.append(f"at zero: {', '.join(self._at_zero())} (no positive logit for their own)")
+        if self._kept:
+            marks = zip(still.MARKS, self._kept, strict=False)
+            words.append("pale: " + ", ".join(f"{mark} {name}" for mark, (name, _) in marks))
+        return [*words, self._status]
 
     def _table(self) -> list[Row]:
         return self._rows or still.rows_from(self._points)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        bundle: Any = super()._repr_mimebundle_(**kwargs) or {}  # the view, for a live page
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**data, "text/plain": self.to_text(), "text/html": self.to_html()}, metadata
+
+def finite(y: float) -> float | None:
+    return y if math.isfinite(y) else None
+
+
+def short(y: float | None, digits: int = 5) -> float | None:
+    return None if y is None else float(f"{y:.{digits}g}")
+
+
+def rounded(points: dict[str, Points]) -> dict[str, Any]:
+    return {name: [(round(x, 4), short(y)) for x, y in line] for name, line in points.items()}
+
+
+# ---- the kernel
+
+
+def listen_while_running(comm: Any) -> None:
+    """Let messages from the page stay on the thread that the page sent them to."""
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda data, subshell: subshell

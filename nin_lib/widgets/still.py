@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
 from nin_lib.history import COLUMNS
@@ -28,6 +28,9 @@ STYLES = (
     ("training", 'stroke="#2383C4" fill="none" stroke-width="2" stroke-linecap="round"'),
     ("validation", 'stroke="#D55E00" fill="none" stroke-width="2" stroke-dasharray="6 4"'),
 )
+# A run that another one is compared with: pale, thin, and marked with a letter at its end.
+PALE = 'stroke="#808890" fill="none" stroke-width="1.2"'
+MARKS = "abcd"
 # Text, and the card that it stands on: always set together, so that it is readable anywhere.
 THEME = (
     "<style>svg{color:#1f2328;background:#fff}@media(prefers-color-scheme:dark)"
@@ -81,6 +84,25 @@ def html_table(rows: list[Row], limit: int) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def class_table(names: list[str], lanes: list[Points]) -> str:
+    """The last share of each class as an HTML table; empty where there is none."""
+    if not lanes:
+        return ""
+    body = "".join(
+        f'<tr><th scope="row">{html.escape(name)}</th><td>{percent(lane[-1][1])}</td></tr>'
+        for name, lane in zip(names, lanes, strict=True)
+    )
+    head = '<th scope="col">class</th><th scope="col">its own images with a positive logit</th>'
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def percent(share: float | None) -> str:
+    """Zero is zero: what is less than a half per cent, and not nothing, is not rounded to it."""
+    if share is None:
+        return "–"
+    return "&lt;1 %" if 0 < share < 0.005 else f"{share:.0%}".replace("%", " %")
+
+
 def ticks(high: float, count: int = 5) -> list[float]:
     """Round numbers from 0 to `high` or just above it, about `count` steps."""
     power = 10.0 ** math.floor(math.log10(high / count))
@@ -88,22 +110,30 @@ def ticks(high: float, count: int = 5) -> list[float]:
     return [float(f"{i * step:.10g}") for i in range(math.ceil(high / step - 1e-6) + 1)]
 
 
-def picture(series: dict[str, Points], epochs: float | None, label: str) -> str:
-    """The curves as an HTML image that says `label` to who cannot see it.
+def picture(
+    series: dict[str, Points],
+    epochs: float | None,
+    label: str,
+    kept: Sequence[dict[str, Points]] = (),
+) -> str:
+    """The curves as an HTML image that says `label` to who cannot see it; pale, the runs `kept`.
 
     An image with its data in it, and not inline SVG: a notebook that its reader has not yet run is
     not trusted, and there an inline picture is stripped down to a heap of tick labels.
     """
-    data = quote(svg(series, epochs), safe="/:;=() ")
+    data = quote(svg(series, epochs, kept), safe="/:;=() ")
     return (
         f'<img alt="{html.escape(label)}" width="{WIDTH + 10}" style="max-width:100%;height:auto" '
         f'src="data:image/svg+xml,{data}">'
     )
 
 
-def svg(series: dict[str, Points], epochs: float | None) -> str:
+def svg(
+    series: dict[str, Points], epochs: float | None, kept: Sequence[dict[str, Points]] = ()
+) -> str:
     """Two panels, loss above accuracy, as an SVG document."""
-    last = max((points[-1][0] for points in series.values() if points), default=0.0)
+    everything = [points for run in (series, *kept) for points in run.values() if points]
+    last = max((points[-1][0] for points in everything), default=0.0)
     across = ticks(max(epochs or 0.0, last) or 1.0)
     x_high = max(epochs, last) if epochs else across[-1]
     places = {x: LEFT + x / x_high * (RIGHT - LEFT) for x in across if x <= x_high}
@@ -112,7 +142,8 @@ def svg(series: dict[str, Points], epochs: float | None) -> str:
         parts.append(f'<text x="0" y="{top - 12}" font-weight="bold">{title}</text>')
         for x, place in places.items():
             parts.append(_text(place, top + HEIGHT + 17, f"{x:g}", "middle"))
-        parts.append(_panel(title, [series[name] for name in names], x_high, top))
+        pale = [[run[name] for name in names] for run in kept]
+        parts.append(_panel(title, [series[name] for name in names], pale, x_high, top))
         top += HEIGHT + GAP
     parts.append(_text((LEFT + RIGHT) / 2, top - 20, "epoch", "middle"))
     return (
@@ -122,23 +153,39 @@ def svg(series: dict[str, Points], epochs: float | None) -> str:
     )
 
 
-def _panel(title: str, lines: list[Points], x_high: float, top: float) -> str:
+def _panel(
+    title: str, lines: list[Points], pale: list[list[Points]], x_high: float, top: float
+) -> str:
     """Grid, curves and the validation's dots of one panel, whose upper edge is at `top`."""
-    finite = [y for points in lines for _, y in points if y is not None]
+    everything = [*lines, *(points for run in pale for points in run)]
+    finite = [y for points in everything for _, y in points if y is not None]
     up = ticks(1.0 if title == "accuracy" else max(finite, default=1.0) or 1.0)
     parts = []
-    for value in up:
-        y = top + HEIGHT * (1 - value / up[-1])
-        parts.append(f'<path d="M{LEFT} {y:.1f}H{RIGHT}" stroke="currentColor" opacity="0.2"/>')
-        parts.append(_text(LEFT - 6, y + 4, f"{value:g}", "end"))
-    for points, (word, style) in zip(lines, STYLES, strict=True):
-        spots = [
+
+    def place(points: Points) -> list[tuple[float, float | None]]:
+        return [
             (
                 LEFT + x / x_high * (RIGHT - LEFT),
                 None if y is None else top + HEIGHT * (1 - y / up[-1]),
             )
             for x, y in points
         ]
+
+    for value in up:
+        y = top + HEIGHT * (1 - value / up[-1])
+        parts.append(f'<path d="M{LEFT} {y:.1f}H{RIGHT}" stroke="currentColor" opacity="0.2"/>')
+        parts.append(_text(LEFT - 6, y + 4, f"{value:g}", "end"))
+    ends = []
+    for mark, run in zip(MARKS, pale, strict=False):
+        for points, dashes in zip(run, ("", ' stroke-dasharray="6 4"'), strict=True):
+            parts.append(f'<path d="{_path(place(points))}" {PALE}{dashes}/>')
+        ends += [(y, x, mark) for x, y in place(run[0] or run[1])[-1:] if y is not None]
+    lowest = 0.0
+    for y, x, mark in sorted(ends):
+        lowest = max(y + 4, lowest + 12)  # one letter below the other
+        parts.append(_text(x + 3, lowest, mark, "start"))
+    for points, (word, style) in zip(lines, STYLES, strict=True):
+        spots = place(points)
         parts.append(f'<path d="{_path(spots)}" {style}/>')
         if word == "validation" and len(spots) <= 60:
             parts += [

@@ -1,0 +1,145 @@
+"""When training collapses: which classes are dead, and what a loss of ln(classes) comes from.
+
+A class is *dead* when none of its own images has a positive logit. Behind a last ReLU its logit is
+then 0 on all of them, the ReLU passes no gradient back, and nothing pulls it up again but what
+other images and moving features happen to do. Without a last ReLU a negative logit is nothing bad,
+and nothing here applies.
+
+Works with any model that has one output for each class, on PyTorch's tensors and on arrays.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .history import ClassCounts, Event, Started, Step
+
+NEAR = 0.05  # nats: a loss this close to ln(classes) is called a plateau
+CONSTANT = 1e-3  # a logit whose spread over the images is below this does not depend on them
+WINDOW = 1_000  # images that a judgement rests on, at least; or an epoch, where that is shorter
+
+CAUSES = {
+    "all dead": "all logits are 0 on all images, so no gradient passes the last ReLU",
+    "constant": "the logits are the same for all images, so only the last biases can learn",
+    "slow": "the logits already differ between images: it may only be slow to start",
+}
+ADVICE = {
+    "all dead": "start anew without the last ReLU, or with a lower learning rate and zero biases",
+    "constant": "try a lower learning rate, Kaiming's first weights, or normalisation",
+    "slow": "wait an epoch; then try Kaiming's first weights, or momentum",
+}
+
+
+def own_positive(logits: np.ndarray, labels: np.ndarray) -> list[float | None]:
+    """Of each class, the share of its own images with a positive logit; None without images.
+
+    `logits`: (N, classes), `labels`: (N,).
+    """
+    counts = ClassCounts()
+    counts.add(np.asarray(logits), np.asarray(labels))
+    return counts.shares()
+
+
+def dead_classes(shares: Sequence[float | None]) -> list[int]:
+    """The classes whose share is 0."""
+    return [c for c, share in enumerate(shares) if share == 0]
+
+
+def loss_floor(dead: int, classes: int) -> float:
+    """Least mean loss, in nats, with so many dead classes on balanced data, behind a last ReLU.
+
+    No logit is negative, and the dead class's own is 0 on its images: each of them costs
+    ln Σ exp(z) ≥ ln(classes).
+    """
+    return dead / classes * math.log(classes)
+
+
+def plateau(loss: float, logits: np.ndarray) -> str | None:
+    """Why the loss is near ln(classes): a key of `CAUSES`, or None where it is not near it."""
+    logits = np.asarray(logits, dtype=np.float64)
+    return cause(loss, np.abs(logits).max(), logits.std(axis=0).max(), logits.shape[1])
+
+
+def cause(loss: float, largest: float, spread: float, classes: int) -> str | None:
+    if abs(loss - math.log(classes)) > NEAR:
+        return None
+    if largest == 0:
+        return "all dead"
+    return "constant" if spread < CONSTANT else "slow"
+
+
+class CollapseMonitor:
+    """An observer of a run that warns early, in plain words, and keeps what it saw.
+
+    ``fit(..., observers=[CollapseMonitor()])``. `tell` takes each warning as a text; `classes`:
+    names for the classes, else they are numbered. Each warning is told once, and again only after
+    it went away. `shares` holds, for each judgement, the epoch and the list of `own_positive`.
+    """
+
+    def __init__(self, tell: Callable[[str], None] = print, classes: Sequence[str] = ()) -> None:
+        self.tell, self.classes = tell, tuple(classes)
+        self.shares: list[tuple[float, list[float | None]]] = []
+        self._told: set[str] = set()
+        self._begin(Started(1, 1, WINDOW, {}))
+
+    def _begin(self, event: Started) -> None:
+        self._steps_per_epoch = event.steps_per_epoch
+        self._window = min(WINDOW, max(1, event.images))
+        self._counts = ClassCounts()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._loss: Any = 0.0
+        self._sum: Any = 0.0  # of the logits of each class, and of their squares
+        self._squares: Any = 0.0
+        self._negative: Any = False  # was any logit? Then there is no last ReLU
+        self._images = 0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self._begin(event)
+        elif isinstance(event, Step) and event.logits is not None:
+            self._gather(event)
+            if self._images >= self._window:
+                self._judge(event.step / self._steps_per_epoch)
+
+    def _gather(self, event: Step) -> None:
+        """Add up on the device: nothing is waited for."""
+        logits = event.logits.float() if hasattr(event.logits, "detach") else event.logits
+        self._loss = self._loss + event.loss * event.images
+        self._sum = self._sum + logits.sum(0)
+        self._squares = self._squares + (logits * logits).sum(0)
+        self._negative = (logits < 0).any() | self._negative
+        self._counts.add(event.logits, event.labels)
+        self._images += event.images
+
+    def _judge(self, epoch: float) -> None:
+        n = self._images
+        mean = np.asarray(self._sum.tolist()) / n
+        square = np.asarray(self._squares.tolist()) / n
+        spread = float(np.sqrt(np.maximum(square - mean**2, 0)).max())
+        largest = float(np.sqrt(square).max())
+        why = cause(float(self._loss) / n, largest, spread, len(mean))
+        shares = self._counts.shares()
+        self.shares.append((epoch, shares))
+        warnings = {}
+        if why:
+            loss = f"the loss is near ln {len(mean)} = {math.log(len(mean)):.2f}"
+            warnings[why] = f"{loss}: {CAUSES[why]}; {ADVICE[why]}"
+        if why != "all dead" and not bool(self._negative):
+            warnings |= {
+                f"class {c}": f"class {self._name(c)} is dead: "
+                "none of its own images has a positive logit"
+                for c in dead_classes(shares)
+            }
+        for key in warnings.keys() - self._told:
+            self.tell(f"epoch {epoch:.1f}: {warnings[key]}")
+        self._told = set(warnings)
+        self._clear()
+
+    def _name(self, c: int) -> str:
+        return self.classes[c] if c < len(self.classes) else str(c)
