@@ -24,7 +24,7 @@ const BASE_STYLE = `
 .nin *, .nin *::before { box-sizing: border-box; }
 .nin :is(p, ul, ol, fieldset, table, h3, h4) { margin: 0 0 6px; }
 .nin :is(h3, h4) { font-size: 15px; font-weight: 600; line-height: 1.3; color: inherit; padding: 0; }
-.nin .row { display: flex; flex-wrap: wrap; align-items: center; gap: 6px 14px; margin: 0 0 6px; }
+.nin .controls { display: flex; flex-wrap: wrap; align-items: center; gap: 6px 14px; margin: 0 0 6px; }
 .nin [hidden] { display: none !important; }
 .nin .quiet { color: var(--quiet); }
 .nin .error { color: var(--red); font-weight: 600; }
@@ -46,6 +46,8 @@ const BASE_STYLE = `
 .nin :is(th, td) { padding: 1px 8px 1px 0; text-align: right; font-weight: 400; border: 0;
   background: none; color: inherit; }
 .nin :is(th, td):first-child { text-align: left; }
+.nin figure { margin: 0; padding: 0; }
+.nin figcaption { color: inherit; font: inherit; text-align: left; letter-spacing: normal; padding: 0; }
 .nin svg, .nin canvas { display: block; max-width: 100%; }
 .nin svg text { fill: currentColor; font-size: 12px; }
 `;
@@ -97,8 +99,8 @@ function shell(el, name, config, onChange, resetTo) {
   const asked = html("div", {}, root);
   const task = html("p", { class: "task" }, root);
   const error = html("p", { class: "error", role: "alert" }, root);
-  const body = html("div", { class: "body" }, root);
-  const foot = html("div", { class: "row" }, root);
+  const body = html("div", { class: "inside" }, root);
+  const foot = html("div", { class: "controls" }, root);
   const reset = html("button", { type: "button" }, foot, "Reset");
   reset.addEventListener("click", () => onChange({ answer: null, ...resetTo() }));
   root.addEventListener("keydown", keepFromNotebook);

@@ -166,7 +166,7 @@ function mount(el, config, onChange) {
 // ---- the parts; each gives a function that draws it
 
 function makeGallery(parent, choose) {
-  const row = html("div", { class: "row gallery", role: "group", "aria-label": "images" }, parent);
+  const row = html("div", { class: "controls gallery", role: "group", "aria-label": "images" }, parent);
   let drawn = null;
   row.addEventListener("click", (event) => {
     const button = event.target.closest("button");
@@ -231,7 +231,7 @@ function place({ style }, where, side) { // [from, to] by rows and by columns, i
 }
 
 function makeTools(parent) {
-  const row = html("div", { class: "row size" }, parent);
+  const row = html("div", { class: "controls size" }, parent);
   const toggle = html("button", { type: "button" }, row);
   const size = html("input", { type: "range", "aria-label": "size of the region" }, row);
   const pixels = html("span", { "aria-hidden": "true" }, row);
@@ -241,7 +241,7 @@ function makeTools(parent) {
 }
 
 function makeClasses(parent, choose) {
-  const box = html("div", { class: "classes scroll", role: "region", tabindex: "0",
+  const box = html("div", { class: "classes scroll", role: "group", tabindex: "0",
     "aria-label": "the classes" }, parent);
   const table = html("table", {}, box);
   const head = html("tr", {}, html("thead", {}, table));

@@ -47,7 +47,7 @@ function mount(el, config, onChange) {
     return { log: Boolean(config.log_at_first) };
   });
   html("style", {}, frame.root, STYLE);
-  const head = html("div", { class: "row" }, frame.body);
+  const head = html("div", { class: "controls" }, frame.body);
   const status = html("span", { class: "status" }, head);
   const logButton = html("button", { type: "button" }, head, "log scale");
   const stopButton = html("button", { type: "button", class: "stop" }, head);
@@ -251,7 +251,7 @@ function lanesUntil(classes, until) {
 // ---- a finished run, once more
 
 function makeFilm(parent, redraw) {
-  const row = html("div", { class: "row replay" }, parent);
+  const row = html("div", { class: "controls replay" }, parent);
   const play = html("button", { type: "button" }, row, "Replay");
   const id = uid("speed");
   const speedLabel = html("label", { for: id }, row, "speed");

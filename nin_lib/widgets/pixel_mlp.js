@@ -106,7 +106,7 @@ const MEANINGS = {
 
 // A row of buttons of which one is pressed. To redraw it: (options as [value, words], chosen value)
 function buttons(parent, label, choose) {
-  const row = html("div", { class: "row", role: "group", "aria-label": label }, parent);
+  const row = html("div", { class: "controls", role: "group", "aria-label": label }, parent);
   return (options, chosen) => {
     row.hidden = !options.length;
     pool(row, "button", options.length, html).forEach((button, i) => {
@@ -180,7 +180,7 @@ const MOVES = {
 
 // The same numbers as a dense layer sees them: a sample for each pixel, a feature for each channel.
 function rowsPart(parent, pick, here) {
-  const box = html("div", { class: "scroll rows", role: "region", tabindex: 0,
+  const box = html("div", { class: "scroll rows", role: "group", tabindex: 0,
     "aria-label": "one row for each pixel; the up and down keys choose" }, parent);
   const table = html("table", {}, box);
   const which = html("p", { class: "quiet" }, parent);
@@ -234,7 +234,7 @@ function rowsPart(parent, pick, here) {
 function sumsPart(parent, pick) {
   const heading = html("h4", {}, parent);
   const how = html("p", { class: "quiet" }, parent);
-  const box = html("div", { class: "scroll sums", role: "region", tabindex: 0,
+  const box = html("div", { class: "scroll sums", role: "group", tabindex: 0,
     "aria-label": "weights and sums" }, parent);
   const table = html("table", {}, box);
   const writtenOut = html("p", { class: "written", role: "status" }, parent);

@@ -7,7 +7,7 @@
 
 const SHAPE_STYLE = `
 .nin-shape-flow {
-  .body { container-type: inline-size; }
+  .inside { container-type: inline-size; }
   .sides { display: grid; gap: 4px 20px; grid-template-columns: minmax(0, 1fr); margin: 0 0 8px; }
   .volumes { margin: 0 0 8px; cursor: pointer; font-size: 12px; line-height: 1.25; }
   .labels { display: flex; margin: 0 0 4px; }
@@ -56,7 +56,11 @@ const SHAPE_STYLE = `
   .sums li { margin: 0 0 2px; }
   .sums li:first-child { font-weight: 600; }
 }
-@container (min-width: 640px) {
+@container (max-width: 345px) {
+  .nin-shape-flow table { font-size: 11px; } }
+@container (min-width: 600px) {
+  .nin-shape-flow .sides { grid-template-columns: minmax(0, 5fr) minmax(0, 3fr); } }
+@container (min-width: 740px) {
   .nin-shape-flow .sides { grid-template-columns: minmax(0, 6fr) minmax(0, 5fr); }
   .nin-shape-flow table { font-size: 13px; }
   .nin-shape-flow :is(th, td) { padding-left: 8px; }
@@ -66,7 +70,7 @@ const SHAPE_STYLE = `
 export function mount(el, config, onChange = () => {}) {
   const frame = shell(el, "shape-flow", config, onChange, () => ({ ...config.first, selected: 0 }));
   html("style", {}, frame.root, SHAPE_STYLE);
-  const top = html("div", { class: "row" }, frame.body);
+  const top = html("div", { class: "controls" }, frame.body);
   const label = html("label", {}, top, "Start from ");
   const start = html("select", {}, label);
   const status = html("p", { class: "status", role: "status" }, frame.body);
@@ -261,7 +265,7 @@ function round(least) { // 1, 2, 5, 10, ...
 const HEADINGS = ["stage", "output", "never read", "parameters", "multiply-adds"];
 
 function makeTable(parent, choose) {
-  const box = html("div", { class: "scroll", tabindex: 0, role: "region" }, parent);
+  const box = html("div", { class: "scroll", tabindex: 0, role: "group" }, parent);
   const table = html("table", {}, set(box, { "aria-label": "stages and their costs" }));
   const head = html("tr", {}, html("thead", {}, table));
   HEADINGS.forEach((word) => html("th", { scope: "col" }, head, word));

@@ -131,7 +131,7 @@ def test_a_notebook_that_was_not_run_shows_the_still_version(tmp_path, playwrigh
 
 
 def first_words(html: str) -> str:
-    """Some words of the still version that are in no other output."""
+    """The first paragraph of the still version."""
     from bs4 import BeautifulSoup
 
-    return " ".join(BeautifulSoup(html, "html.parser").get_text(" ").split()[:5])
+    return BeautifulSoup(html, "html.parser").find("p").get_text()
