@@ -67,6 +67,26 @@ def live_curves() -> Any:
     return curves
 
 
+def shape_flow() -> Any:
+    from nin_lib.widgets import ShapeFlow
+
+    return ShapeFlow("vgg11")  # the one with the most stages
+
+
+def pixel_mlp() -> Any:
+    from nin_lib.data import load
+    from nin_lib.recorded import trained
+    from nin_lib.widgets import PixelMLP
+
+    return PixelMLP.of(trained(), load("mini").val.images[0])
+
+
+def class_maps() -> Any:
+    from nin_lib.widgets import ClassMaps
+
+    return ClassMaps()
+
+
 # By name: a function that gives the instrument, and JavaScript that, given its `element`, gives a
 # function (i, redraws) which makes the change number i of so many.
 EXAMPLES: dict[str, tuple[Callable[[], Any], str]] = {
@@ -80,6 +100,31 @@ EXAMPLES: dict[str, tuple[Callable[[], Any], str]] = {
             .map(([name, points]) => [name, upTo(points, (i + 1) / redraws)]);
           element.view.update({ ...config, series: Object.fromEntries(now) });
         };
+        """,
+    ),
+    "shape_flow": (
+        shape_flow,
+        """
+        const config = JSON.parse(element.dataset.config);
+        return (i) => element.view.update(
+          { ...config, size: [200 + i % 50, 200 + i % 50], selected: i % 14 });
+        """,
+    ),
+    "pixel_mlp": (
+        pixel_mlp,
+        """
+        const config = JSON.parse(element.dataset.config);
+        const views = ["convolution", "dense"];
+        return (i) => element.view.update(
+          { ...config, pixel: [i % 14, i % 13], output: i % 12, view: views[i % 2] });
+        """,
+    ),
+    "class_maps": (
+        class_maps,
+        """
+        const config = JSON.parse(element.dataset.config);
+        return (i) => element.view.update(
+          { ...config, image: i % 3, selected_class: i % 10, cover: [i % 11, i % 13, 8] });
         """,
     ),
 }

@@ -233,32 +233,6 @@ def test_everybody_can_use_it_on_any_screen(maps, playwright, theme):
             assert errors == []
 
 
-def test_moving_a_region_is_drawn_within_a_frame(maps, playwright):
-    with browser_page(playwright) as (page, _, errors):
-        show(page, "class_maps", shown(maps))
-        page.locator(".large td").nth(48).wait_for()
-        times = page.evaluate(
-            """async () => {
-              const times = [], frame = window.requestAnimationFrame;
-              window.requestAnimationFrame = (draw) => frame((now) => {
-                const start = performance.now();
-                draw(now);
-                document.body.getBoundingClientRect();  // the layout, too
-                times.push(performance.now() - start);
-              });
-              const stage = document.querySelector(".stage");
-              for (let i = 0; i < 40; i += 1) {
-                const key = ["ArrowUp", "ArrowLeft", "ArrowDown", "ArrowRight"][i % 4];
-                stage.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
-                await new Promise((done) => frame(() => setTimeout(done)));
-              }
-              return times.sort((a, b) => a - b);
-            }"""
-        )
-        assert len(times) >= 20 and times[len(times) // 2] < 16, times
-        assert errors == []
-
-
 def test_names_stay_text_and_junk_gets_a_message(maps, playwright):
     good = {**maps.config, **maps.state}
     named = {**good, "classes": ["<b>bag</b>"] * 10, "title": "<b>t</b>"}

