@@ -89,9 +89,7 @@ class Instrument(anywidget.AnyWidget):
         self.state = {**self.state, **changes}
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        bundle: Any = {}
-        if self.comm is not None:  # else it is closed, and what stands still is left
-            bundle = super()._repr_mimebundle_(**kwargs) or {}  # the view, for a live page
+        bundle: Any = super()._repr_mimebundle_(**kwargs) or {}  # the view, for a live page
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         return {**data, "text/plain": self.to_text(), "text/html": self.to_html()}, metadata
 

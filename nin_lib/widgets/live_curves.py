@@ -168,7 +168,8 @@ class LiveCurves(Instrument):
             epoch = self._step_sum / self._steps / self._steps_per_epoch
             self._append("train_loss", epoch, float(self._loss) / self._images)
             self._append("train_accuracy", epoch, float(self._correct) / self._images)
-            self._append_classes(epoch, self._counts.shares())
+            if self._images >= self._enough or not self._lanes:  # else too few of some class
+                self._append_classes(epoch, self._counts.shares())
         self._clear_window()
 
     # ---- a run is fed by hand
@@ -234,7 +235,7 @@ class LiveCurves(Instrument):
         self._status = f"stopped at epoch {self._now:.1f}" if stopped else "finished"
         self._publish()
         if self._shown:
-            data, metadata = self._repr_mimebundle_()
+            data, metadata = self._repr_()
             update_display(data, metadata=metadata, raw=True, display_id=self._display_id)
 
     def __enter__(self) -> LiveCurves:
@@ -352,11 +353,16 @@ class LiveCurves(Instrument):
         if get_ipython() is None:
             print(self.to_text())
             return
-        data, metadata = self._repr_mimebundle_()
+        data, metadata = self._repr_()
         display(data, metadata=metadata, raw=True, display_id=self._display_id)
         self._shown = True
 
     _ipython_display_ = show  # `curves` as a cell's last line, or display(curves)
+
+    def _repr_(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        if self.comm is None:  # closed: what stands still is left
+            return {"text/plain": self.to_text(), "text/html": self.to_html()}, {}
+        return self._repr_mimebundle_()
 
     def to_text(self) -> str:
         """A short table: the last rows, three digits, and how the run stands."""
