@@ -207,7 +207,7 @@ def windows(network: Network) -> Iterator[tuple[int, int, int]]:
 def never_read(
     network: Network, size: int | tuple[int, int] | None, layer: int, entering: int = 0
 ) -> tuple[list[int], list[int]]:
-    """Rows and columns, from 0, that no output of `layer` depends on, for an input of `size`.
+    """Rows, and columns, from 0, that no window up to `layer` reaches, for an input of `size`.
 
     Layers are counted from 0, as in `shape_flow`. The rows and columns are those of the map that
     enters layer `entering`: of the image, if nothing is said. Raises `ShapeError`.
