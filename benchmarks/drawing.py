@@ -122,9 +122,13 @@ EXAMPLES: dict[str, tuple[Callable[[], Any], str]] = {
     "class_maps": (
         class_maps,
         """
-        const config = JSON.parse(element.dataset.config);
-        return (i) => element.view.update(
-          { ...config, image: i % 3, selected_class: i % 10, cover: [i % 11, i % 13, 8] });
+        let config = JSON.parse(element.dataset.config);
+        const inputs = [(i) => ({ cover: [i % 11, i % 13, 8] }), (i) => ({ image: i % 12 }),
+          (i) => ({ selected_class: i % 10 })];
+        return (i) => {
+          config = { ...config, ...inputs[i % 3](i) }; // one input at a time
+          element.view.update(config);
+        };
         """,
     ),
 }

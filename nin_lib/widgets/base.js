@@ -60,7 +60,7 @@ const uid = (word) => `nin-${word}-${++instruments}`; // for `for`, `aria-labell
 function set(element, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null) element.removeAttribute(name);
-    else element.setAttribute(name, value);
+    else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
   }
   return element;
 }

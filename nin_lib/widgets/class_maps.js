@@ -12,6 +12,7 @@
 
 const TAG = "nin-class-maps";
 const MARGIN = 4; // around a bar, in its own units
+const LEVELS = 12; // of strength in a small map, for and against
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 
 const STYLE = `
@@ -292,9 +293,13 @@ function classRow(tag, attributes, parent) {
 function drawMap(svg, { rows, columns }, { maps, most }, i) { // dots on what speaks against the class
   set(svg, { viewBox: `0 0 ${columns} ${rows}` });
   const at = (k) => ({ x: k % columns, y: Math.floor(k / columns) });
-  pool(svg.firstChild, "rect", rows * columns).forEach((rect, k) => {
-    set(rect, { ...at(k), width: 1, height: 1, class: maps[i][k] < 0 ? "against" : "for",
-      "fill-opacity": (Math.abs(maps[i][k]) / most).toFixed(3) });
+  const cells = Array(2 * LEVELS + 1).fill(""); // by strength: few paths are faster than many squares
+  maps[i].forEach((value, k) => {
+    cells[LEVELS + Math.round(LEVELS * value / most)] += `M${at(k).x} ${at(k).y}h1v1h-1z`;
+  });
+  pool(svg.firstChild, "path", cells.length).forEach((path, level) => {
+    set(path, { d: cells[level], class: level < LEVELS ? "against" : "for",
+      "fill-opacity": Math.abs(level - LEVELS) / LEVELS });
   });
   const against = [...maps[i].keys()].filter((k) => maps[i][k] < 0).map(at);
   set(svg.lastChild, { d: against.map(({ x, y }) => `M${x + 0.5} ${y + 0.5}h0`).join("") });
