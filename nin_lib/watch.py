@@ -14,7 +14,7 @@ from nin_lib.history import Ended, EpochEnd, Event, Observer, Started, Step
 
 
 class ProgressBar:
-    """One tqdm bar for the whole run: images per second, time left, the last validation figures.
+    """One tqdm bar for the whole run: images per second, time left, the last held-out figures.
 
     Raises `ImportError` where tqdm is not installed.
     """
@@ -37,7 +37,7 @@ class ProgressBar:
         elif isinstance(event, EpochEnd):
             row = event.row
             self._bar.set_postfix_str(
-                f"epoch {row['epoch']:g}: val loss {row['val_loss']:.3f}, "
+                f"epoch {row['epoch']:g}: held-out loss {row['val_loss']:.3f}, "
                 f"accuracy {row['val_accuracy']:.3f}"
             )
         elif isinstance(event, Ended):
@@ -58,7 +58,7 @@ class Lines:
             print(
                 f"epoch {row['epoch']:g}/{self._epochs}"
                 f"  training loss {row['train_loss']:.3f} accuracy {row['train_accuracy']:.3f}"
-                f"  validation loss {row['val_loss']:.3f} accuracy {row['val_accuracy']:.3f}",
+                f"  held-out loss {row['val_loss']:.3f} accuracy {row['val_accuracy']:.3f}",
                 flush=True,
             )
 

@@ -196,7 +196,7 @@ largest = (conv_20_30(x) - through_dense).abs().max().item()
 print("largest difference below 1e-12:", largest < 1e-12)
 
 # %% [markdown]
-# **Try it.** Another small layer, from 3 channels to 4. Commit to the prediction, then move the pixel with the mouse or the arrow keys and follow one sum. The switch shows the same sums as a convolution and as a dense layer on rows of pixels.
+# **Try it.** Another small layer, from 3 channels to 4. A ReLU comes after it: what is below 0 becomes 0, the rest stays. Commit to the prediction, then move the pixel with the mouse or the arrow keys and follow one sum. The switch shows the same sums as a convolution and as a dense layer on rows of pixels. At the bottom, a 1×1 and a 3×3 convolution stand side by side, with a second prediction.
 
 # %%
 PixelMLP()
@@ -292,7 +292,7 @@ for name, f in {"one layer": single, "two with a ReLU": with_relu}.items():
 #
 # ## What a 1×1 convolution cannot see
 #
-# Shuffle the pixels of an image, apply a layer, and put the pixels back in place. **Predict:** for which kernel size does this give what the layer gives without shuffling: 1×1, 3×3, both, neither?
+# Shuffle the pixels of an image, apply a layer, and put the pixels back in place. For which layers is the result the same as without shuffling? You predicted it above, for small whole numbers. Here it is with ordinary numbers, in PyTorch:
 
 # %%
 order = torch.randperm(7 * 9)
@@ -313,7 +313,7 @@ for k in (1, 3):
 # %% [markdown]
 # For a 1×1 convolution there are no neighbours. It sees one pixel, through all its channels. Whatever a network is to know about *shapes* must come from its larger kernels.
 #
-# Here is a 1×1 layer out of a network that was trained on real pictures: its input maps, its weights, its outputs. The numbers are no longer round, but the sum is the same. Under "by hand" the shuffling waits for you, 1×1 and 3×3 side by side.
+# Here is a 1×1 layer out of a network that was trained on real pictures: its input maps, its weights, its outputs. The numbers are no longer round, but the sum is the same.
 
 # %% tags=["nbval-ignore-output"]
 PixelMLP.of(trained("paper-mnist"), load("mini").val.images[0])
@@ -321,7 +321,7 @@ PixelMLP.of(trained("paper-mnist"), load("mini").val.images[0])
 # %% [markdown]
 # > **Misconception: "it widens the receptive field"**, the square of input pixels that an output depends on. It cannot: an output sees exactly what its own pixel saw before.
 #
-# > **Misconception: "1×1 convolutions are there to reduce channels."** They can: the paper's own networks narrow a little, and later networks do it on purpose. But here 20 became 30, and in this chapter's network no 1×1 layer changes the number. They are there to *mix*, with a ReLU after each mixing.
+# > **Misconception: "1×1 convolutions are there to reduce channels."** They can: the paper's own networks narrow, as the layer above does from 96 to 64, and later networks do it on purpose. But they need not: 20 became 30 further up, and in this chapter's network no 1×1 layer changes the number. They are there to *mix*, with a ReLU after each mixing.
 #
 # ## Take-aways
 #

@@ -173,7 +173,7 @@ print(f"one dense layer 250→10 instead {small:>11,}  {small - ours:,} more")
 # %% [markdown]
 # > **Misconception: "global average pooling saves the parameters."** Look at the last line: against *one small* dense layer it saves next to nothing. (The last 10 maps of 5×5 numbers make the 250.) What saves is to do without AlexNet's two wide dense layers.
 #
-# What averaging does give: each map has to collect evidence for its own class and nothing else, and the size of the image no longer matters.
+# What averaging does give: maps of any size can be averaged. What else it does to the maps, and what "any size" is worth, is the subject of [notebook 6](06_global_average_pooling.ipynb).
 #
 # ## Which images does it take?
 #
@@ -231,7 +231,7 @@ explorer = ShapeFlow("chapter")
 explorer
 
 # %% [markdown]
-# What you make there is a description like the one above. Run this cell after your edits: it builds *your* network.
+# What you make there is a description like the one above. (An edit of the input size or of a padding changes the multiply-adds, and not the parameters.) Run this cell after your edits: it builds *your* network.
 
 # %%
 mine = nin.NiN(explorer.spec)

@@ -137,7 +137,7 @@ for name, value in vars(how).items():
 #
 # **Predict** before you start: where will the training loss be after one epoch, near ln 10 or clearly below? Which will be higher in the first epoch, the accuracy on the training images or on the held-out ones?
 #
-# The dotted line is pure guessing. The strips at the bottom have one row for each class: the share of its own images whose logit for it is above zero. While it runs, the *stop* button of the curves (or of the notebook) ends it after the step under way; afterwards, *Replay* shows it again.
+# The dotted line is pure guessing. At the bottom there is one strip for each class: of its own images, how many give that class a logit above 0. With this recipe nearly all do; the strips matter with the published recipe, at the end of this notebook. While the run goes on, a *stop* button (in the curves, or the notebook's own) ends it after the step under way; afterwards, *Replay* shows it again.
 
 # %% tags=["nbval-ignore-output"]
 title = f"{size.network}, {RECIPE} recipe, seed {SEED}"
@@ -157,6 +157,8 @@ for row in history.rows:
 
 # %%
 print("every epoch was finished:", len(history.rows) == size.epochs)
+first = history.rows[0]["train_loss"]
+print("below ln 10 in the first epoch:", first < math.log(10))
 print("it has learnt:", history.last["val_loss"] < 0.7 * math.log(10))
 
 # %% [markdown]
@@ -241,4 +243,4 @@ for name in ("default", "published"):
 # 2. Training figures are means over an epoch, with dropout on; held-out figures are taken at its end, with dropout off.
 # 3. A table of true against predicted classes shows where the network errs. Choices are made on held-out images, test images are for the last number, and one seed is an anecdote.
 #
-# **From memory:** Why can the held-out accuracy be above the training accuracy? What does a loss curve that stays at ln 10 tell you, and what does it not?
+# **Before you go on, from memory:** Why can the held-out accuracy be above the training accuracy? What does a loss curve that stays at ln 10 tell you, and what does it not?

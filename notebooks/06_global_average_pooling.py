@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   chapter:
-#     compared: 9
+#     compared: 10
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: chapter,-jupytext.text_representation
@@ -18,7 +18,7 @@
 #
 # **You will learn**
 #
-# 1. to compute logits from maps, and to see the average as a dense layer that nobody trained;
+# 1. to see the average as a dense layer that nobody trained;
 # 2. to read the map of a class as evidence, without any gradient, and to say how far a cell of it sees;
 # 3. to tell what the *pooling* is indifferent to from what the *network* is indifferent to.
 #
@@ -31,7 +31,8 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from nin_lib import network, shape_flow
+from nin_lib import network
+from nin_lib.class_maps import seen
 from nin_lib.data import CLASSES, load
 from nin_lib.recorded import about, trained
 from nin_lib.train import to_input
@@ -43,7 +44,7 @@ torch.set_printoptions(precision=2, sci_mode=False)
 # %% [markdown]
 # ## By hand
 #
-# Two classes, and for each of them a map of two rows and three columns. **On paper:** what are the two logits? Which class wins, and would it still win if the large number stood in another corner?
+# Two classes, and for each of them a map of two rows and three columns. **On paper:** what are the two logits? Which class wins, and would it still win if its large number stood in another cell?
 
 # %%
 tiny = torch.tensor([
@@ -57,7 +58,7 @@ for c, one_map in enumerate(tiny):
     print(f"logit {c}: {total:g} / {cells} = {one_map.mean():g}")
 
 # %% [markdown]
-# One strong spot can beat weak evidence everywhere, and it does not matter where the spot is. All cells have the same say.
+# Class 0 wins, wherever its 9 stands. One strong cell can beat weak evidence everywhere, because all cells have the same say.
 #
 # Say the same with a dense layer: lay the twelve numbers in a row, and multiply them with a 2×12 matrix. **Predict:** what stands in that matrix?
 
@@ -66,14 +67,16 @@ head = nn.Linear(12, 2, bias=False)
 head.weight.data.zero_()
 head.weight.data[0, :6] = 1 / 6  # class 0 looks at its own map ...
 head.weight.data[1, 6:] = 1 / 6  # ... and class 1 at its own
-print(torch.allclose(head(tiny.flatten()), tiny.mean(dim=(1, 2))))
+print(head.weight.data)
+same = torch.allclose(head(tiny.flatten()), tiny.mean(dim=(1, 2)))
+print("the same logits:", same)
 
 # %% [markdown]
-# So global average pooling *is* a dense layer. Only, nobody trained it: half of its weights are 0, the others are all the same. A trained dense layer could give each place a weight of its own, and it could let the map of one class speak for another. What the average forbids the head, the maps have to do themselves: **each map must become evidence for its own class.**
+# For maps of one size, global average pooling *is* a dense layer. Only, nobody trained it: the weights on the own map are all the same, and those on the maps of other classes are 0. A trained dense layer could give each place a weight of its own, and it could let the map of one class speak for another. The average can do neither, so what comes before it has to: **each map must become evidence for its own class.** (The channels are mixed one layer earlier. The last 1×1 convolution gives each class its own weighted sum of the maps below.)
 #
 # ## The maps of a trained network
 #
-# The chapter brings along a network that was trained before: the small one of notebook 5, on all the images of Fashion-MNIST.
+# The chapter brings along a network that was trained before: the small one of notebook 5, on the full Fashion-MNIST.
 
 # %%
 model = trained("paper-mnist")
@@ -85,27 +88,32 @@ print(f"{facts['val_accuracy']:.3f} of its held-out images right")
 # The network is a flat sequence. Send a held-out image through all of it but the last layer, and you have the maps:
 
 # %%
+def maps_of(images):
+    """N×1×H×W images → N×10×h×w maps."""
+    with torch.no_grad():
+        for layer in list(model)[:-1]:
+            images = layer(images)
+    return images
+
+
 val = load("mini").val
 images = to_input(torch.tensor(val.images[:1]))  # N×1×28×28, from 0 to 1
-with torch.no_grad():
-    maps = images
-    for layer in list(model)[:-1]:
-        maps = layer(maps)
-    logits = model(images)
-print("maps:", tuple(maps.shape), " logits:", tuple(logits.shape))
+maps = maps_of(images)
 means = maps.mean(dim=(2, 3))
-same = torch.allclose(means, logits, atol=1e-5)
+print("maps:", tuple(maps.shape), " means:", tuple(means.shape))
+with torch.no_grad():
+    same = torch.allclose(means, model(images), atol=1e-5)
 print("each logit is the mean of its map:", same)
 
 # %% mystnb={"image": {"alt": "A garment, and the last map of each of the ten classes on one scale; the map of the right class is the strongest."}}
 def draw_maps(image, maps, label):
     """The image, then the map of each class, all on one scale."""
     figure, axes = plt.subplots(1, 11, figsize=(11, 1.7))
-    axes[0].imshow(image, cmap="gray_r")
+    axes[0].imshow(image, cmap="gray")
     axes[0].set_title("image", fontsize=8)
     scale = float(maps.abs().max())
     for c, axis in enumerate(axes[1:]):
-        axis.imshow(maps[c], cmap="RdBu_r", vmin=-scale, vmax=scale)
+        axis.imshow(maps[c], cmap="RdBu", vmin=-scale, vmax=scale)
         name = f"▲ {CLASSES[c]}" if c == label else CLASSES[c]
         axis.set_title(f"{name}\n{maps[c].mean():.1f}", fontsize=8)
     for axis in axes:
@@ -117,55 +125,57 @@ def draw_maps(image, maps, label):
 draw_maps(val.images[0], maps[0], val.labels[0])
 
 # %% [markdown]
-# Red is evidence for a class, blue against it; ▲ marks the right class, and the number is the mean. No gradient was needed for this picture: the maps are there whenever the network gives an answer. (Networks that end in an average *and* a dense layer need one step more: Zhou et al. 2016 weight the maps with the dense layer's weights, and call the result a class activation map.)
+# Blue is evidence for a class, red against it; ▲ marks the right class, and the number is the mean. No gradient was needed for this picture: the maps are there whenever the network gives an answer. (Networks that end in an average *and then* a trained dense layer need one step more: Zhou et al. 2016 weight the averaged maps with the dense layer's weights, and call the result a class activation map.)
+#
+# ## How far does a cell see?
+#
+# The maps have 7×7 cells, and the image 28×28 pixels. **Predict:** on how many pixels can the cell in the middle of a map depend?
+#
+# - (a) On 4×4, because 28 / 7 = 4.
+# - (b) On 5×5, the kernel of the last block.
+# - (c) On the whole image.
+
+# %%
+spec = network("paper-mnist")
+for cell in ((3, 3), (3, 6)):
+    rows, columns = seen(spec, *cell)
+    print(f"cell {cell} sees rows {rows.start} to {rows.stop - 1}"
+          f" and columns {columns.start} to {columns.stop - 1}")  # fmt: skip
+
+# %% [markdown]
+# (c), for the cell in the middle. The receptive field of notebook 4 has a side of 35 pixels here. It grew with every 5×5 kernel and every pooling on the way. A cell at the edge of the map sees a part of that square, because the rest lies outside the image.
+#
+# <details><summary>Why (a) and (b) are tempting, and wrong</summary>
+#
+# (a) counts how far apart neighbouring cells are, not how far they see. (b) counts one layer only: each of the 5×5 numbers that this layer reads has seen a large square before.
+#
+# </details>
+#
+# Do the cells *use* what they can see? Cell (3, 6) stands in the middle of the last column. **Predict:** does it change when the first 10 columns of the image are covered? And when the first 14 are?
+
+# %%
+for covered in (10, 14):
+    image = images.clone()
+    image[..., :covered] = 0
+    change = (maps_of(image) - maps)[0, :, 3, 6]
+    changed = bool((change.abs() > 1e-5).any())
+    print(f"{covered} columns covered: the cell changes: {changed}")
+
+# %% [markdown]
+# What stands left of column 10 it cannot feel. What stands in the columns 10 to 13 it does feel, two cells and more from its own spot.
+#
+# > **Misconception: "the map is bright where the network looks."** It is bright where the evidence *ended up*. To find out what an answer depends on, change the image: cover a part of it and compute again.
 #
 # ## Try it
 #
-# Commit to the prediction first. Then look at right and wrong answers, and cover parts of the image. Which region would flip the answer?
+# Commit to the prediction first. Then look at right and wrong answers, and cover parts of the images. Which region would flip the answer? (On a page without Python there are two sizes of regions; the numbers are rounded to 8 bits, so last digits may differ.)
 
 # %% tags=["nbval-ignore-output"]
 class_maps = ClassMaps()
 class_maps
 
 # %% [markdown]
-# ## How far does a cell see?
-#
-# The maps have 7×7 cells, and the picture 28×28 pixels. **Predict:** on how many pixels can the one cell in the middle of a map depend?
-#
-# - (a) On 4×4, because 28 / 7 = 4.
-# - (b) On 5×5, the kernel of the last block.
-# - (c) On the whole picture.
-
-# %%
-*_, last, average = shape_flow(network("paper-mnist"))
-side = last.receptive_field
-print(f"{last.stage}, {last.size}: sees {side}×{side} pixels")
-
-# %% [markdown]
-# (c): the square is larger than the picture. It grew with every 5×5 kernel and every pooling on the way.
-#
-# <details><summary>Why (a) and (b) are tempting, and wrong</summary>
-#
-# (a) counts how far apart neighbouring cells are, not how far they see. (b) counts one layer only: each of the 5×5 inputs of that layer has seen a large square before.
-#
-# </details>
-#
-# > **Misconception: "the map is bright where the network looks."** It is bright where the evidence *ended up*. Each cell may have used the whole picture. To find out what the answer depends on, change the picture: cover a part of it and compute again, as above.
-#
-# Do the cells really use what they can see? Cover the left half of the picture, and look at the cell in the middle of the *last* column, right at the other side:
-
-# %%
-covered = images.clone()
-covered[..., :14] = 0
-with torch.no_grad():
-    after = covered
-    for layer in list(model)[:-1]:
-        after = layer(after)
-change = (after - maps)[0, :, 3, 6]
-print("it gives the same numbers:", bool((change.abs() < 1e-5).all()))
-
-# %% [markdown]
-# It does not: what stands on the left is felt on the right.
+# Some answers fall with a small region, others with none. And one caution: a covered image is one that the network never saw in training. That the answer flips says *that* it depends on the region, not how.
 #
 # ## What the pooling is indifferent to, and the network is not
 #
@@ -178,7 +188,7 @@ same = torch.allclose(shuffled.mean(dim=2), means, atol=1e-5)
 print("the same logits:", same)
 
 # %% [markdown]
-# None. A mean does not know the order of what it averages. From this people conclude that the network does not care *where* a garment is. **Predict:** how many of the 1,000 held-out answers change when every picture is moved to the right by 1 pixel? By 2? By 8?
+# None. A mean does not know the order of what it averages. From this people conclude that the network does not care *where* a garment is. **Predict:** how many of the 1,000 held-out answers change when every image is moved to the right by 1 pixel? By 4? By 8? (The second count is of the garments that lose nothing at the right edge.)
 
 # %% tags=["nbval-ignore-output"]
 @torch.no_grad()
@@ -195,49 +205,94 @@ all_images = to_input(torch.tensor(val.images))
 labels = torch.tensor(val.labels)
 before = answers(all_images)
 print(f"not moved: {(before == labels).float().mean():.3f} right")
-changed = {}
-for pixels in (1, 2, 4, 8):
-    now = answers(moved(all_images, pixels))
-    changed[pixels] = int((now != before).sum())
-    right = (now == labels).float().mean()
-    count = f"{changed[pixels]:4} answers change"
-    print(f"by {pixels}: {count}, {right:.3f} right")
+moves = {}
+for pixels in (1, 4, 8):
+    changed = answers(moved(all_images, pixels)) != before
+    whole = all_images[..., -pixels:].amax(dim=(1, 2, 3)) == 0
+    moves[pixels] = changed.sum().item(), changed[whole].sum().item()
+    count = f"{moves[pixels][0]} of 1000 answers change"
+    print(f"by {pixels}: {count}; {moves[pixels][1]} of {whole.sum()}")
 
 # %%
-print("one pixel changes some answers:", changed[1] > 0)
-print("eight pixels change more than one in four:", changed[8] > 250)
+print("one pixel changes some answers:", moves[1][0] > 0)
+print("eight change more than one in four:", moves[8][0] > 250)
+print("also where nothing is cut off:", moves[4][1] > 0 and moves[8][1] > 0)
 
 # %% [markdown]
-# > **Misconception: "with global average pooling the network does not care where things are."** The *pooling* does not care in which cell a number stands, exactly. But the numbers themselves change when the picture moves: a step of one pixel falls between the strides of the poolings, what leaves the picture is gone, the zeros around the edge come nearer. And all the training pictures stood in the middle.
+# > **Misconception: "with global average pooling the network does not care where things are."** The *pooling* does not care in which cell a number stands, exactly. The network does: even where nothing is cut off, answers change. Its layers have edges, where zeros stand around the map, and all the garments it was trained on stood in the middle.
 #
 # ## Other sizes
 #
-# The average takes maps of any size. So the network takes any picture that survives the poolings. **Predict:** enlarge the held-out pictures to 56×56, twice the size, with nothing else changed. How many answers stay right?
+# Maps of any size can be averaged. So the network takes any image that survives the poolings. **Predict:** enlarge the held-out images to 56×56, twice the size, with nothing else changed. How many answers stay right?
 #
-# - (a) About as many: the pictures show the same things, only sharper.
-# - (b) A few less.
-# - (c) Far less.
+# - (a) About as many: the images show the same things, only larger.
+# - (b) Slightly fewer.
+# - (c) Far fewer.
+#
+# And if the garments keep their size, and stand in the middle of an empty image of 56×56?
 
 # %% tags=["nbval-ignore-output"]
-right = {}
-for side in (20, 28, 36, 56):
+def enlarged(side):
     size = (side, side)
-    resized = nn.functional.interpolate(all_images, size, mode="bilinear")
-    right[side] = (answers(resized) == labels).float().mean().item()
-    print(f"{side}×{side}: {right[side]:.3f} right")
+    return nn.functional.interpolate(all_images, size, mode="bilinear")
+
+
+views = {
+    "28×28": all_images,
+    "enlarged to 36×36": enlarged(36),
+    "enlarged to 56×56": enlarged(56),
+    "in an empty 56×56": nn.functional.pad(all_images, (14, 14, 14, 14)),
+}
+right = {}
+for name, view in views.items():
+    right[name] = (answers(view) == labels).float().mean().item()
+    print(f"{name:18} {right[name]:.3f} right")
 
 # %%
-print("twice the size loses a quarter:", right[56] < 0.75 * right[28])
+enough = 0.75 * right["28×28"]
+for name in ("enlarged to 56×56", "in an empty 56×56"):
+    print(f"{name}: a quarter is lost: {right[name] < enough}")
 
 # %% [markdown]
-# (c). It *takes* the picture, and it is *wrong*: a kernel of 5×5 that has learnt to find a sleeve finds half a sleeve now.
+# (c), in both cases; (b) holds for 36×36. The network *takes* the image and is wrong far more often. Two things have changed: how large the garment is for a kernel of 5×5, and how many cells are averaged. The second alone, with the garment at its old size, does harm as well: most of the cells now look at nothing, and they count as much as the others.
+#
+# <details><summary>Why (a) is tempting, and wrong</summary>
+#
+# To us it is the same garment. But the kernels do not grow with the image: what they learnt to find is twice as large now.
+#
+# </details>
 #
 # > **Misconception: "it accepts any size" means that it works at any size.** It works near the size that it was trained at.
 #
+# ## Check yourself
+#
+# Put your numbers in the place of each `None`, and run the cell. Use paper: the cells stand 4 pixels apart, and cell (3, 3) sees the columns −2 to 32 if there were no edge.
+
+# %%
+mine = {
+    "first column that cell (3, 2) sees": None,
+    "last column that cell (3, 2) sees, inside the image": None,
+    "weight of a cell of a 7×7 map, as 1 / this number": None,
+}
+
+truth = [max(-2 - 4, 0), min(32 - 4, 27), 7 * 7]
+for (what, number), true in zip(mine.items(), truth, strict=True):
+    if number is None:
+        print(f"{what}: still to fill in")
+    else:
+        print(f"{what}: {'right' if number == true else 'not yet'}")
+
+# %% [markdown]
+# <details><summary>Compare when you have filled in all of them</summary>
+#
+# Cell (3, 2) stands 4 pixels left of cell (3, 3), so it sees the columns −6 to 28, and inside the image 0 to 27. All 49 cells have the weight 1/49.
+#
+# </details>
+#
 # ## Take-aways
 #
-# 1. Global average pooling is a dense layer with fixed weights: each class listens to its own map, to all the cells alike. So the maps must become evidence for the classes.
-# 2. The maps can be looked at without any gradient. But a cell sees far beyond the spot it stands on; what an answer depends on is found out by changing the picture.
+# 1. For maps of one size, global average pooling is a dense layer with fixed weights: each class listens to its own map, to all the cells alike. So the maps must become evidence for the classes.
+# 2. The maps can be looked at without any gradient. But a cell sees far beyond the spot it stands on; what an answer depends on is found out by changing the image.
 # 3. The mean is indifferent to the order of the cells, exactly. The network is not indifferent to where things are, nor to how large they are.
 #
-# **Before you go on, from memory:** Which matrix makes a dense layer of the average? Why is a bright cell no proof that the network looked there?
+# **Before you go on, from memory:** With which weights is the average a dense layer? Why is a bright cell no proof that the network looked there? What is the pooling indifferent to, and what the network?

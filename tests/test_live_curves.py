@@ -236,7 +236,7 @@ def test_the_bundle_holds_table_picture_and_widget(curves, clock):
     data, _ = curves._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
     lines = data["text/plain"].splitlines()
-    assert lines[0] == "epoch  train loss  train accuracy  val loss  val accuracy"
+    assert lines[0] == "epoch  training loss  training accuracy  held-out loss  held-out accuracy"
     assert lines[1] == "... 2 rows before"
     assert lines[-2].split() == ["12", "0.500", "0.800", "0.500", "0.800"]
     assert lines[-1] == "finished"

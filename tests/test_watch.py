@@ -25,7 +25,7 @@ def run(observer, interrupted=False):
 def test_lines_print_one_line_an_epoch(capsys):
     run(watch.Lines())
     assert capsys.readouterr().out == (
-        "epoch 1/2  training loss 2.103 accuracy 0.250  validation loss 1.900 accuracy 0.313\n"
+        "epoch 1/2  training loss 2.103 accuracy 0.250  held-out loss 1.900 accuracy 0.313\n"
     )
 
 
@@ -37,7 +37,7 @@ def test_the_bar_counts_images_and_shows_validation(monkeypatch):
     shown = terminal.getvalue().split("\r")[-1]
     assert "60.0/120" in shown
     assert "images/s" in shown
-    assert "epoch 1: val loss 1.900, accuracy 0.313" in shown
+    assert "epoch 1: held-out loss 1.900, accuracy 0.313" in shown
 
 
 @pytest.mark.parametrize(("terminal", "kind"), [(True, watch.ProgressBar), (False, watch.Lines)])

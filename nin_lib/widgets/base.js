@@ -151,10 +151,15 @@ function prediction(parent, question, onChange) {
       box.dataset.done = done ? "yes" : "";
       commit.hidden = done;
       if (!choices.some(({ input }) => input.checked)) commit.disabled = true;
-      const { right, why } = done ? choices[answer].choice : {};
-      write(verdict, done ? `${right ? "Right." : "Not so."} ${why}` : "");
+      if (!done) write(verdict, "");
+      else write(verdict, words(choices[answer].choice, question.choices.find(({ right }) => right)));
     },
   };
+}
+
+function words(chosen, best) {
+  if (chosen.right || !best) return `${chosen.right ? "Right." : "Not so."} ${chosen.why}`;
+  return `Not so. ${chosen.why} Right is: “${best.say}”. ${best.why}`;
 }
 
 // Keys that a control uses itself; a notebook would run the cell, or leave it, or scroll.

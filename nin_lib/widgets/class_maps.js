@@ -368,7 +368,7 @@ function makeLarge(parent, choose, hover) {
     });
     const name = data.classes[view.selected];
     const total = number(map.reduce((a, b) => a + b, 0), digits);
-    write(title, `The map of ${name}, image ${image}${view.cover ? ", not covered" : ""}`);
+    write(title, `The map of ${name}, image ${image}${view.cover ? ", before covering" : ""}`);
     write(sum, `Sum of the ${map.length} numbers / ${map.length} = ${total} / ${map.length} = `
       + `${number(logits[view.selected])}, the logit of ${name}. That is all that global average `
       + "pooling does.");

@@ -28,7 +28,7 @@ START = dict(image=0, selected_class=None, cell=None, cover=None, computed=None,
 LOOKED_AT = 500  # held-out images from which the default gallery is chosen
 TASK = (
     "choose an image that the network gets right, cover a region of it, and find a place where the "
-    "answer flips to another class. How small can the region be?"
+    "answer flips to another class. How small can the region be? (Begin with image 4 or 5.)"
 )
 
 
@@ -211,8 +211,9 @@ def question(answer: str, side: int) -> Question:
             Choice(
                 "No: a cell sees far beyond its spot, and the logit is the mean of all cells.",
                 True,
-                f"A cell sees up to {side}×{side} pixels, and global average pooling adds up all "
-                "cells, strong or weak. Cover the spot and see how much of the logit is left.",
+                f"A cell sees up to {side}×{side} pixels, and global average pooling averages all "
+                "cells, strong or weak. Cover the pixels under the spot and see how much of the "
+                "logit is left: sometimes all of it.",
             ),
             Choice(
                 "No: averaging makes all pixels count the same.",

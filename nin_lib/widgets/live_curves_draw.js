@@ -3,7 +3,7 @@
 
 const KINDS = [
   { key: "train", word: "training" },
-  { key: "val", word: "validation" },
+  { key: "val", word: "held-out" },
 ];
 const PANELS = ["loss", "accuracy"];
 const LANE = { high: 13, gap: 3, top: 30 }; // pixels of one class, and above the first

@@ -78,7 +78,7 @@ ONE_NUMBER = Question(
 )
 SHUFFLING = Question(
     "Shuffle the pixels, apply the layer, put the pixels back. "
-    "Which layer gives what it gives without shuffling?",
+    "For which layer is the result the same as without shuffling?",
     (
         Choice(
             "the 1×1 only", True, "It sees one pixel at a time, so places make no difference to it."
@@ -117,13 +117,14 @@ class Result(NamedTuple):
 class PixelMLP(Instrument):
     """One pixel on its way through a 1×1 convolution and a ReLU.
 
-    `network_layer`: a layer as `layer_of` gives it, shown beside the one by hand.
+    `network_layer`: a layer as `layer_of` gives it, shown beside the one by hand, without the
+    questions about that one.
     """
 
     name = "pixel_mlp"
 
     def __init__(self, network_layer: dict[str, Any] | None = None) -> None:
-        stages = {"hand": by_hand()}
+        stages, asks = {"hand": by_hand()}, network_layer is None
         if network_layer is not None:
             stages["network"] = network_layer
         start = {
@@ -136,8 +137,8 @@ class PixelMLP(Instrument):
             "shuffle_answer": None,
         }
         config = {
-            **frame("One pixel through a 1×1 convolution", ONE_NUMBER, TASK),
-            "shuffle_question": asdict(SHUFFLING),
+            **frame("One pixel through a 1×1 convolution", ONE_NUMBER if asks else None, TASK),
+            "shuffle_question": asdict(SHUFFLING) if asks else None,
             "stages": stages,
             "start": start,
         }
@@ -217,7 +218,9 @@ class PixelMLP(Instrument):
             parts.append(f'<tr><th scope="row">{html.escape(first)}</th>')
             parts += [f"<td>{html.escape(cell)}</td>" for cell in rest]
             parts.append("</tr>")
-        return "".join([*parts, "</tbody></table>", *map("<p>{}</p>".format, self._shuffled())])
+        told = "".join(f"<p>{line}</p>" for line in self._shuffled())
+        folded = f"<details><summary>after shuffling</summary>{told}</details>" if told else ""
+        return "".join([*parts, "</tbody></table>", folded])
 
     def _heading(self) -> str:
         row, column = self.pixel

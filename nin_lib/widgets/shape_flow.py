@@ -42,10 +42,10 @@ QUESTION = Question(
             "read: by the first convolution 1 of 200, 1 of 224, 3 of 226. See the red edges.",
         ),
         Choice(
-            "None: the network only takes 224×224",
+            "4×4 and 5×5: 200 is too small for the last window",
             False,
-            "That is true of a network with dense layers, whose weights count the pixels. "
-            "Convolutions slide over any map, and the average takes what it gets.",
+            "At 200 the windows still fit: 200 → 48 → 23 → 23 → 11 → 11 → 5 → 5. Follow it in the "
+            "table.",
         ),
     ),
 )

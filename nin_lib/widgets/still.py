@@ -18,15 +18,15 @@ Row = dict[str, float]  # one line of the table: the keys of COLUMNS, some may b
 WORDS = {
     "train_loss": "training loss",
     "train_accuracy": "training accuracy",
-    "val_loss": "validation loss",
-    "val_accuracy": "validation accuracy",
+    "val_loss": "held-out loss",
+    "val_accuracy": "held-out accuracy",
 }
 PANELS = {"loss": ("train_loss", "val_loss"), "accuracy": ("train_accuracy", "val_accuracy")}
 # A blue and the vermilion of the Okabe-Ito palette, both readable on white and on black; dashes
 # and dots tell them apart in grey too.
 STYLES = (
     ("training", 'stroke="#2383C4" fill="none" stroke-width="2" stroke-linecap="round"'),
-    ("validation", 'stroke="#D55E00" fill="none" stroke-width="2" stroke-dasharray="6 4"'),
+    ("held-out", 'stroke="#D55E00" fill="none" stroke-width="2" stroke-dasharray="6 4"'),
 )
 # A run that another one is compared with: pale, thin, and marked with a letter at its end.
 PALE = 'stroke="#808890" fill="none" stroke-width="1.2"'
@@ -40,7 +40,7 @@ WIDTH, LEFT, RIGHT, HEIGHT, GAP = 520, 44, 506, 130, 56  # of the picture; HEIGH
 
 
 def rows_from(series: dict[str, Points]) -> list[Row]:
-    """Rows for points without any: one for each validation point, else one of the last values."""
+    """Rows for points without any: one for each held-out point, else one of the last values."""
     marks = {x for name in ("val_loss", "val_accuracy") for x, _ in series[name]}
     if not marks:
         marks = {max((points[-1][0] for points in series.values() if points), default=0.0)}
@@ -65,7 +65,7 @@ def cells(rows: Iterable[Row]) -> list[list[str]]:
 
 def text_table(rows: list[Row], limit: int) -> str:
     """The last `limit` rows as aligned text."""
-    table = [["epoch", "train loss", "train accuracy", "val loss", "val accuracy"]]
+    table = [["epoch", *WORDS.values()]]
     table += cells(rows[-limit:])
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = ["  ".join(map(str.rjust, line, widths)) for line in table]
@@ -156,7 +156,7 @@ def svg(
 def _panel(
     title: str, lines: list[Points], pale: list[list[Points]], x_high: float, top: float
 ) -> str:
-    """Grid, curves and the validation's dots of one panel, whose upper edge is at `top`."""
+    """Grid, curves and dots (of the held-out figures) of one panel; its upper edge is at `top`."""
     everything = [*lines, *(points for run in pale for points in run)]
     finite = [y for points in everything for _, y in points if y is not None]
     up = ticks(1.0 if title == "accuracy" else max(finite, default=1.0) or 1.0)
@@ -187,7 +187,7 @@ def _panel(
     for points, (word, style) in zip(lines, STYLES, strict=True):
         spots = place(points)
         parts.append(f'<path d="{_path(spots)}" {style}/>')
-        if word == "validation" and len(spots) <= 60:
+        if word == "held-out" and len(spots) <= 60:
             parts += [
                 f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#D55E00"/>'
                 for x, y in spots

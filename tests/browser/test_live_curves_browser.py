@@ -209,11 +209,11 @@ def test_a_page_without_a_kernel(playwright, theme):
         assert table(page) == [
             ["", "epoch", "loss", "accuracy"],
             ["run 3, seed 2: training", "2.00", "0.480", "0.700"],
-            ["run 3, seed 2: validation", "2.00", "3.000", "0.250"],
+            ["run 3, seed 2: held-out", "2.00", "3.000", "0.250"],
             ["a\nrun 1, seed 0: training", "2.00", "0.800", "0.700"],
-            ["a\nrun 1, seed 0: validation", "2.00", "1.000", "0.250"],
+            ["a\nrun 1, seed 0: held-out", "2.00", "1.000", "0.250"],
             ["b\nrun 2, seed 1: training", "2.00", "0.600", "0.700"],
-            ["b\nrun 2, seed 1: validation", "2.00", "2.000", "0.250"],
+            ["b\nrun 2, seed 1: held-out", "2.00", "2.000", "0.250"],
         ]
         letters = page.locator(".chart svg g text").all_text_contents()
         assert {"a", "b"} <= set(letters)  # at the ends of the lines
