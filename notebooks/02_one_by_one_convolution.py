@@ -52,10 +52,10 @@ image = torch.tensor([
     [[0., 1., 1., 2.],
      [3., 0., 1., 0.],
      [1., 1., 0., 2.]],   # channel 1
-])  # fmt: skip
+])
 weight = torch.tensor(  # C_out×C_in
     [[1., 0.], [0., 1.], [1., 1.], [1., -1.], [2., -3.]]
-)  # fmt: skip
+)
 bias = torch.tensor([0., 0., 0., 0., 1.])
 print(tuple(image.shape), tuple(weight.shape))
 
@@ -242,7 +242,7 @@ maps = convs(x)
 equal = [
     torch.allclose(maps[n, :, i, j], mlp(x[n, :, i, j]))
     for n in range(8) for i in range(7) for j in range(9)
-]  # fmt: skip
+]
 print(f"{sum(equal)} of {len(equal)} pixels equal")
 
 # %% [markdown]

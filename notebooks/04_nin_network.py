@@ -119,7 +119,7 @@ for stage, mine in my_sizes.items():
 # %%
 seen = []
 names = ["block 1", "pool 1", "block 2", "pool 2", "block 3", "pool 3",
-         "dropout", "block 4", "average", "flatten"]  # fmt: skip
+         "dropout", "block 4", "average", "flatten"]
 
 
 def note_down(layer, inputs, output):

@@ -146,7 +146,7 @@ history = fit(
     model, data, how,
     epochs=size.epochs, batch_size=size.batch_size,
     input_size=size.input_size, seed=SEED, observers=[curves],
-)  # fmt: skip
+)
 
 # %% tags=["nbval-ignore-output"]
 print("epoch  training loss  accuracy  held-out loss  accuracy")

@@ -52,7 +52,7 @@ tiny = torch.tensor([
      [0., 0., 3.]],   # the map of class 0
     [[1., 2., 1.],
      [2., 1., 2.]],   # the map of class 1
-])  # fmt: skip
+])
 for c, one_map in enumerate(tiny):
     total, cells = one_map.sum(), one_map.numel()
     print(f"logit {c}: {total:g} / {cells} = {one_map.mean():g}")
@@ -140,7 +140,7 @@ spec = network("paper-mnist")
 for cell in ((3, 3), (3, 6)):
     rows, columns = seen(spec, *cell)
     print(f"cell {cell} sees rows {rows.start} to {rows.stop - 1}"
-          f" and columns {columns.start} to {columns.stop - 1}")  # fmt: skip
+          f" and columns {columns.start} to {columns.stop - 1}")
 
 # %% [markdown]
 # (c), for the cell in the middle. The receptive field of notebook 4 has a side of 35 pixels here. It grew with every 5×5 kernel and every pooling on the way. A cell at the edge of the map sees a part of that square, because the rest lies outside the image.

@@ -174,7 +174,7 @@ def test_by_keys_and_by_mouse_in_a_plain_page(maps, playwright):
         assert "right class" in row.inner_text()
         row.get_by_role("button").click()
         settle(page)
-        assert title.inner_text() == f"The map of {names[label]}, image 2, not covered"
+        assert title.inner_text() == f"The map of {names[label]}, image 2, before covering"
         shown_map = unpacked(maps.config["maps"])[1, label]
         digits = 2 if np.abs(unpacked(maps.config["maps"])[1]).max() < 10 else 1
         texts = page.locator(f"{first} .large td").all_inner_texts()
