@@ -250,6 +250,12 @@ def test_only_what_is_missing_is_installed(start, pip_calls):
     assert pip_calls == [".", ".[book,test]"]
 
 
+def test_d2l_itself_comes_last_and_alone(start, pip_calls):
+    start.install("d2l")
+    start.install("d2l", "test")
+    assert pip_calls == [".[d2l]", "d2l==1.0.3", ".[test]"]
+
+
 @pytest.mark.parametrize("name", ["constraints.txt", "pyproject.toml"])
 def test_new_requirements_are_installed(start, pip_calls, tmp_path, name):
     start.install()

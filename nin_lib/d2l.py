@@ -1,0 +1,282 @@
+"""d2l 1.0.3, the library of *Dive into Deep Learning*, made to work with today's packages.
+
+    import nin_lib.d2l
+
+    d2l = nin_lib.d2l.enable("torch")  # or "tensorflow", "jax": d2l's own module, mended
+    print(*nin_lib.d2l.patched(), sep="\\n")  # what was mended, and why
+
+What is written for d2l then runs as it is, `d2l.FashionMNIST` and `d2l.Trainer` included, with the
+images of `nin_lib.data` and without a network. Source: Zhang, Lipton, Li and Smola 2023, "Dive into
+Deep Learning", and its package d2l. No framework is imported before `enable` is called.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from .data import Dataset, Split, load, order
+from .spec import require_int
+
+VERSION = "1.0.3"
+EXTRAS = {"torch": "d2l", "tensorflow": "d2l,tensorflow", "jax": "d2l,tensorflow,jax"}
+
+SHUFFLES_BATCHES = "download them, keep them enlarged and shuffle whole batches of them"
+
+_enabled: dict[str, Any] = {}  # framework → d2l's module for it
+_patched: list[str] = []
+
+
+def enable(framework: str, board: Any = None) -> Any:
+    """d2l's module for `framework`: "torch", "tensorflow" or "jax". A second call mends nothing.
+
+    `board`: live curves (`nin_lib.widgets.LiveCurves`) that the trainers draw on from now on,
+    instead of d2l's own pictures; None leaves things as they are. Give each run curves of its own.
+
+    Raises `ValueError` for another framework, `ImportError` when a package is missing or d2l has
+    another version, `RuntimeError` when Keras 3 is in use already.
+    """
+    if framework not in EXTRAS:
+        raise ValueError(f"framework must be one of {', '.join(EXTRAS)}, got {framework!r}")
+    if framework not in _enabled:
+        _enabled[framework] = mended(framework)
+    d2l = _enabled[framework]
+    if board is not None:
+        draw_on(board, d2l)
+    return d2l
+
+
+def patched() -> list[str]:
+    """What `enable` has changed so far, a sentence each."""
+    return list(_patched)
+
+
+def note(sentence: str) -> None:
+    if sentence not in _patched:
+        _patched.append(sentence)
+
+
+def mended(framework: str) -> Any:
+    mend = {"torch": mended_torch, "tensorflow": mended_tensorflow, "jax": mended_jax}[framework]
+    try:
+        check_version()
+        return mend()
+    except ModuleNotFoundError as missing:
+        raise ImportError(
+            f"d2l for {framework} needs the package {missing.name}: run "
+            f'`pip install -c constraints.txt -e ".[{EXTRAS[framework]}]"`, '
+            f"then `pip install --no-deps d2l=={VERSION}`"
+        ) from missing
+
+
+def check_version() -> None:
+    """Without --no-deps, pip finds pins that it cannot meet and settles for an older d2l."""
+    found = import_module("d2l").__version__
+    if found != VERSION:
+        raise ImportError(
+            f"d2l {found} is installed: run `pip install --no-deps d2l=={VERSION}` instead"
+        )
+
+
+def draw_on(curves: Any, d2l: Any) -> None:
+    """Let `d2l.Trainer` and `d2l.train_ch6` draw on live curves; see `widgets.feeds.Board`.
+
+    Models that exist already keep the board they have.
+    """
+    d2l.ProgressBoard = curves.board  # a model makes its board when it is made
+    if hasattr(d2l, "Animator"):
+        d2l.Animator = curves.board
+
+
+# ---- what is mended, framework by framework
+
+
+def mended_torch() -> Any:
+    d2l: Any = import_module("d2l.torch")
+    use_our_images(d2l, torch_batch, "download them")
+
+    def load_data_fashion_mnist(
+        batch_size: int, resize: int | None = None, data: str | Dataset = "mini"
+    ) -> tuple[Batches, Batches]:
+        """Training and held-out batches, as `train_ch6` takes them; arguments as `OurImages`."""
+        images = d2l.FashionMNIST(batch_size, resize or 28, data=data)
+        return images.train_dataloader(), images.val_dataloader()
+
+    d2l.load_data_fashion_mnist = load_data_fashion_mnist
+    note("d2l.torch.load_data_fashion_mnist: the same images, for train_ch6")
+    return d2l
+
+
+def mended_tensorflow() -> Any:
+    use_legacy_keras()
+    d2l: Any = import_module("d2l.tensorflow")
+    use_our_images(d2l, tensorflow_batch, SHUFFLES_BATCHES)
+    return d2l
+
+
+def mended_jax() -> Any:
+    import jax
+
+    if not hasattr(jax.random, "PRNGKeyArray"):
+        jax.random.PRNGKeyArray = jax.Array
+        note("jax.random.PRNGKeyArray: an old name of jax.Array, which d2l's Trainer asks for")
+    with randint_of_floats():  # d2l draws a seed while it is imported
+        d2l: Any = import_module("d2l.jax")
+    d2l.get_seed = lambda: random.randint(0, 1_000_000)
+    note("d2l.jax.get_seed: its limit 1e6 is no integer, an error from Python 3.12 on")
+    use_our_images(d2l, jax_batch, SHUFFLES_BATCHES)
+    return d2l
+
+
+def use_legacy_keras() -> None:
+    """Choose Keras 2, the package tf_keras, for `tf.keras`, which reads the choice at first use."""
+    before = os.environ.get("TF_USE_LEGACY_KERAS")
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    try:
+        import tf_keras
+        from tensorflow import keras
+
+        if keras.Model is not tf_keras.Model:
+            raise RuntimeError(
+                "TensorFlow is in use already, with Keras 3, and d2l needs Keras 2: restart Python "
+                'and call nin_lib.d2l.enable("tensorflow") before anything imports TensorFlow'
+            )
+    except (ImportError, RuntimeError):
+        restore("TF_USE_LEGACY_KERAS", before)
+        raise
+    note(
+        "TF_USE_LEGACY_KERAS=1: tf.keras is Keras 2; Keras 3 overwrites `loss`, a method of "
+        "d2l's models"
+    )
+
+
+def restore(variable: str, before: str | None) -> None:
+    if before is None:
+        del os.environ[variable]
+    else:
+        os.environ[variable] = before
+
+
+@contextmanager
+def randint_of_floats() -> Iterator[None]:
+    """`random.randint` takes whole floats too, as it did before Python 3.12."""
+    randint = random.randint
+    random.randint = lambda a, b: randint(int(a), int(b))
+    try:
+        yield
+    finally:
+        random.randint = randint
+
+
+# ---- images
+
+Batch = tuple[Any, Any]  # images and labels, as arrays of the framework
+ToBatch = Callable[[np.ndarray, np.ndarray, tuple[int, int]], Batch]
+
+
+class Batches:
+    """The mini-batches of `split`, each enlarged when its turn comes; the last may be smaller.
+
+    `seed` None keeps the order. Else each epoch has the order that `nin_lib.data.order` gives it,
+    as in `nin_lib.train`. An epoch counts when it was seen to its end, so a look at the first batch
+    (d2l's Trainer takes one under JAX) does not change what is trained on.
+    """
+
+    def __init__(
+        self, split: Split, batch_size: int, size: tuple[int, int], to_batch: ToBatch,
+        seed: int | None = None,
+    ) -> None:  # fmt: skip
+        self.split, self.batch_size, self.size = split, batch_size, size
+        self.to_batch, self.seed, self.epoch = to_batch, seed, 1
+
+    def __len__(self) -> int:
+        return -(-len(self.split) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        n = len(self.split)
+        places = np.arange(n) if self.seed is None else order(n, self.seed, self.epoch)
+        for start in range(0, n, self.batch_size):
+            chosen = places[start : start + self.batch_size]
+            yield self.to_batch(self.split.images[chosen], self.split.labels[chosen], self.size)
+        self.epoch += 1
+
+
+class OurImages:
+    """What `d2l.FashionMNIST` gets from us; the rest of it stays d2l's.
+
+    `resize`: (height, width) or one side, in pixels; `data`: "mini", "full" (see `nin_lib.data`) or
+    a `Dataset`. `train` is its training part and `val` its held-out part, never the test images.
+    `num_workers` is taken and ignored: there is nothing left for worker processes to do. `seed`
+    sets the order of the training images. A batch is N×C×H×W in PyTorch and N×H×W×C elsewhere, of
+    floats from 0 to 1, with N labels.
+    """
+
+    to_batch: ToBatch
+
+    def __init__(
+        self,
+        batch_size: int = 64,
+        resize: int | tuple[int, int] = (28, 28),
+        num_workers: int = 0,
+        data: str | Dataset = "mini",
+        seed: int = 0,
+    ) -> None:
+        require_int("batch_size", batch_size, 1)
+        height, width = resize if isinstance(resize, tuple | list) else (resize, resize)
+        require_int("resize", height, 1)
+        require_int("resize", width, 1)
+        self.batch_size, self.resize, self.num_workers = batch_size, (height, width), num_workers
+        self.data = load(data) if isinstance(data, str) else data
+        self.train, self.val, self.seed = self.data.train, self.data.val, seed
+
+    def get_dataloader(self, train: bool) -> Batches:
+        split, seed = (self.train, self.seed) if train else (self.val, None)
+        return Batches(split, self.batch_size, self.resize, self.to_batch, seed)
+
+
+def use_our_images(d2l: Any, to_batch: ToBatch, instead: str) -> None:
+    """Put ours in place of `d2l.FashionMNIST`, below its name; `instead`: what d2l's would do."""
+    members = {"to_batch": staticmethod(to_batch), "__module__": d2l.__name__}
+    d2l.FashionMNIST = type("FashionMNIST", (OurImages, d2l.FashionMNIST), members)
+    note(f"{d2l.__name__}.FashionMNIST: the images of nin_lib.data; d2l's would {instead}")
+
+
+def zero_to_one(images: np.ndarray) -> np.ndarray:
+    """(N, H, W) or (N, C, H, W) bytes → (N, C, H, W) floats from 0 to 1; floats stay."""
+    images = images[:, None] if images.ndim == 3 else images
+    return images.astype(np.float32) / np.float32(255 if images.dtype == np.uint8 else 1)
+
+
+def torch_batch(images: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> Batch:
+    """Tensors: images (N, C, H, W), enlarged bilinearly, and labels (N,) of 64 bits."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    X = torch.from_numpy(zero_to_one(images))
+    if X.shape[2:] != size:
+        X = interpolate(X, size, mode="bilinear", align_corners=False)
+    return X, torch.from_numpy(labels).long()
+
+
+def tensorflow_batch(images: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> Batch:
+    """Tensors: images (N, H, W, C), enlarged bilinearly, and labels (N,) of 32 bits."""
+    import tensorflow as tf
+
+    X = np.moveaxis(zero_to_one(images), 1, -1)
+    return tf.image.resize(X, size), tf.constant(labels, tf.int32)
+
+
+def jax_batch(images: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> Batch:
+    """Arrays: images (N, H, W, C), enlarged bilinearly, and labels (N,) of 32 bits."""
+    import jax
+
+    X = np.moveaxis(zero_to_one(images), 1, -1)
+    shape = (len(X), *size, X.shape[-1])
+    X = jax.image.resize(X, shape, "bilinear", antialias=False)
+    return X, jax.numpy.asarray(labels, jax.numpy.int32)

@@ -1,0 +1,125 @@
+"""`learns.py FRAMEWORK`: a tiny net is trained by d2l's Trainer. The last line is what was seen."""
+
+import json
+import random
+import sys
+
+import numpy as np
+
+import nin_lib.d2l
+from nin_lib.data import Dataset, load
+from nin_lib.widgets import LiveCurves
+
+FRAMEWORK = sys.argv[1]
+WIDTHS = (16, 16, 10)
+LEARNING_RATE = 0.5
+
+
+def torch_model():
+    from torch import manual_seed, nn
+
+    manual_seed(0)
+    model = d2l.Classifier()
+    model.lr = LEARNING_RATE
+    model.net = nn.Sequential(
+        nn.Conv2d(1, WIDTHS[0], 5, stride=3), nn.ReLU(),
+        nn.Conv2d(*WIDTHS[:2], 1), nn.ReLU(),
+        nn.Conv2d(*WIDTHS[1:], 1),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+    )  # fmt: skip
+    return model
+
+
+def tensorflow_model():
+    import tensorflow as tf
+
+    tf.random.set_seed(0)
+    model = d2l.Classifier()
+    model.lr = LEARNING_RATE
+    model.net = tf.keras.Sequential([
+        tf.keras.layers.Conv2D(WIDTHS[0], 5, strides=3, activation="relu"),
+        tf.keras.layers.Conv2D(WIDTHS[1], 1, activation="relu"),
+        tf.keras.layers.Conv2D(WIDTHS[2], 1),
+        tf.keras.layers.GlobalAvgPool2D(),
+    ])  # fmt: skip
+    return model
+
+
+def jax_model():
+    import optax
+    from flax import linen as nn
+
+    random.seed(0)  # d2l draws its key with Python's random numbers
+
+    class Tiny(d2l.Classifier):
+        lr: float = LEARNING_RATE
+
+        def setup(self):
+            self.net = nn.Sequential([
+                nn.Conv(WIDTHS[0], (5, 5), strides=3, padding="VALID"), nn.relu,
+                nn.Conv(WIDTHS[1], (1, 1)), nn.relu,
+                nn.Conv(WIDTHS[2], (1, 1)),
+                lambda x: x.mean((1, 2)),
+            ])  # fmt: skip
+
+        def configure_optimizers(self):
+            return optax.sgd(self.lr)
+
+    return Tiny()
+
+
+def enlarged(image, height, width):
+    """Bilinear, pixel by pixel: each new pixel's centre is looked up in the old image."""
+    rows, columns = image.shape
+    result = np.empty((height, width))
+    for i in range(height):
+        for j in range(width):
+            y = np.clip((i + 0.5) * rows / height - 0.5, 0, rows - 1)
+            x = np.clip((j + 0.5) * columns / width - 0.5, 0, columns - 1)
+            top, left = int(y), int(x)
+            bottom, right = min(top + 1, rows - 1), min(left + 1, columns - 1)
+            upper = image[top, left] * (1 - x + left) + image[top, right] * (x - left)
+            lower = image[bottom, left] * (1 - x + left) + image[bottom, right] * (x - left)
+            result[i, j] = upper * (1 - y + top) + lower * (y - top)
+    return result / 255
+
+
+def largest_difference(size):
+    """Of the pixels of two images, from those that `enlarged` gives."""
+    X, _ = next(iter(d2l.FashionMNIST(2, size, data=few).val_dataloader()))
+    ours = np.asarray(X).reshape(2, *size)
+    return max(
+        float(abs(ours[i] - enlarged(few.val.images[i].astype(float), *size)).max()) for i in (0, 1)
+    )
+
+
+mini = load("mini")
+few = Dataset("few", mini.train.first(480), mini.val.first(80), mini.test)
+curves = LiveCurves()
+d2l = nin_lib.d2l.enable(FRAMEWORK, board=curves)
+said = nin_lib.d2l.patched()
+module = d2l.FashionMNIST
+
+model = {"torch": torch_model, "tensorflow": tensorflow_model, "jax": jax_model}[FRAMEWORK]()
+model.layer_summary((1, 1, 28, 28) if FRAMEWORK == "torch" else (1, 28, 28, 1))
+data = d2l.FashionMNIST(batch_size=32, num_workers=4, data=few)
+with curves:
+    d2l.Trainer(max_epochs=5).fit(model, data)
+
+X, y = next(iter(data.val_dataloader()))
+d2l.FashionMNIST(2, (56, 56), data=few).visualize((X[:8], y[:8]))
+seen = {
+    "said": said,
+    "said the second time": nin_lib.d2l.enable(FRAMEWORK) is d2l and nin_lib.d2l.patched(),
+    "same class after the second time": d2l.FashionMNIST is module,
+    "seed": d2l.get_seed() if FRAMEWORK == "jax" else 0,
+    "a DataModule": isinstance(data, d2l.DataModule) and isinstance(data, d2l.HyperParameters),
+    "images": [list(X.shape), str(X.dtype)],
+    "labels": [np.asarray(y).tolist() == few.val.labels[:32].tolist(), str(y.dtype)],
+    "words": data.text_labels(y[:2]) == data.text_labels(few.val.labels[:2]),
+    "pictures": len(d2l.plt.gcf().axes),
+    "enlarged": largest_difference((42, 70)),
+    "made smaller": largest_difference((14, 20)),
+    "curves": {name: [y for _, y in line] for name, line in curves.config["series"].items()},
+}
+print(json.dumps(seen))
