@@ -124,7 +124,7 @@ def mended_jax() -> Any:
     import jax
 
     if not hasattr(jax.random, "PRNGKeyArray"):
-        jax.random.PRNGKeyArray = jax.Array
+        setattr(jax.random, "PRNGKeyArray", jax.Array)  # noqa: B010  mypy knows it is gone
         note("jax.random.PRNGKeyArray: an old name of jax.Array, which d2l's Trainer asks for")
     with randint_of_floats():  # d2l draws a seed while it is imported
         d2l: Any = import_module("d2l.jax")

@@ -1,0 +1,133 @@
+"""Training in TensorFlow and JAX: the same run as PyTorch's, the same events, the same history."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fixed_specs import random_weights
+from tiny_runs import CPU, few
+
+from nin_lib import torch as nin_torch
+from nin_lib import train
+from nin_lib.engine.interrupt import Interrupted
+from nin_lib.history import Ended, EpochEnd, History, Started, Step
+from nin_lib.recipe import Recipe, recipe
+from nin_lib.spec import Block, Dropout, Network, Pool
+from nin_lib.weights import from_flax, from_keras, from_torch, to_flax, to_keras, to_torch
+
+pytest.importorskip("jax")
+pytest.importorskip("flax")
+pytest.importorskip("optax")
+# PyTorch's optimisers import this, and Triton with it, which crashes when TensorFlow came first.
+import torch._dynamo  # noqa: E402, F401
+
+pytest.importorskip("tensorflow")
+pytest.importorskip("keras")
+
+from nin_lib import jax as nin_jax  # noqa: E402
+from nin_lib import tensorflow as nin_keras  # noqa: E402
+
+NET = Network((Block(3, (6, 8), stride=3), Pool(), Block(3, (10, 10))), 1, 28, last_relu=False)
+WEIGHTS = random_weights(NET, dtype=np.float32)
+CONSTANT = Recipe(0.05, momentum=0.9, nesterov=True, clip=0.5)
+PLAN = dict(epochs=3, batch_size=12)  # 40 images: the last batch of an epoch has four
+
+
+def in_torch(how, net=NET, observers=(), **plan):
+    model = nin_torch.NiN(net)
+    to_torch(model, WEIGHTS)
+    history = train.fit(model, few(), how, seed=3, observers=observers, plan=CPU, **PLAN, **plan)
+    return from_torch(model), history
+
+
+def in_keras(how, net=NET, observers=(), **plan):
+    model = nin_keras.NiN(net)
+    to_keras(model, WEIGHTS)
+    history = nin_keras.fit(model, few(), how, seed=3, observers=observers, **PLAN, **plan)
+    return from_keras(model), history
+
+
+def in_jax(how, net=NET, observers=(), **plan):
+    model, params = nin_jax.NiN(net), to_flax(WEIGHTS, net)
+    params, history = nin_jax.fit(
+        model, params, few(), how, seed=3, observers=observers, **PLAN, **plan
+    )
+    return from_flax(params, net), history
+
+
+def assert_same_run(ours, theirs, tolerance=1e-4):
+    for our_row, their_row in zip(ours[1].rows, theirs[1].rows, strict=True):
+        assert their_row == pytest.approx(our_row, rel=tolerance)
+    for name, array in ours[0].items():
+        assert theirs[0][name] == pytest.approx(array, abs=tolerance), name
+
+
+@pytest.mark.parametrize("other", [in_keras, in_jax])
+def test_the_same_run_as_in_pytorch(other):
+    assert_same_run(in_torch(CONSTANT), other(CONSTANT))
+
+
+def test_a_one_cycle_run_in_jax_is_pytorchs():
+    assert_same_run(in_torch(recipe("default")), in_jax(recipe("default")))
+
+
+def test_a_one_cycle_run_in_keras_learns_as_well():
+    """Not to the digit: Keras adds the learning rate to the momentum, PyTorch multiplies after."""
+    ours, theirs = in_torch(recipe("default"))[1], in_keras(recipe("default"))[1]
+    assert theirs.last["train_loss"] == pytest.approx(ours.last["train_loss"], rel=0.05)
+
+
+@pytest.mark.parametrize("other", [in_keras, in_jax])
+def test_images_are_enlarged_as_in_pytorch(other):
+    assert_same_run(in_torch(CONSTANT, input_size=37), other(CONSTANT, input_size=37))
+
+
+@pytest.mark.parametrize("framework", [in_torch, in_keras, in_jax])
+def test_events_come_in_order(framework):
+    events = []
+    _, history = framework(CONSTANT, observers=[events.append])
+    epoch = [Step] * 4 + [EpochEnd]
+    assert [type(event) for event in events] == [Started, *epoch * 3, Ended]
+    assert events[0].steps_per_epoch == 4 and events[0].images == 40
+    steps = [event for event in events if isinstance(event, Step)]
+    assert [step.step for step in steps] == list(range(1, 13))
+    assert [step.epoch for step in steps] == [1] * 4 + [2] * 4 + [3] * 4
+    assert [step.images for step in steps] == [12, 12, 12, 4] * 3
+    for row, some in zip(history.rows, (steps[:4], steps[4:8], steps[8:]), strict=True):
+        loss = sum(float(step.loss) * step.images for step in some) / 40
+        assert loss == pytest.approx(row["train_loss"], rel=1e-5)
+        assert sum(float(step.correct) for step in some) / 40 == pytest.approx(
+            row["train_accuracy"]
+        )
+    assert events[-1] == Ended(history, interrupted=False)
+    assert History.from_json(history.to_json()) == history
+
+
+@pytest.mark.parametrize("framework", [in_torch, in_keras, in_jax])
+def test_an_observer_ends_the_run_after_its_step(framework):
+    events = []
+
+    def stop_at_six(event):
+        events.append(event)
+        if isinstance(event, Step) and event.step == 6:
+            raise Interrupted
+
+    weights, history = framework(CONSTANT, observers=[stop_at_six])
+    assert len(history.rows) == 1 and events[-1] == Ended(history, interrupted=True)
+    assert max(event.step for event in events if isinstance(event, Step)) == 6
+    assert any(not np.array_equal(weights[name], WEIGHTS[name]) for name in WEIGHTS)
+
+
+@pytest.mark.parametrize("framework", [in_keras, in_jax])
+def test_a_loss_that_is_no_number_is_said(framework):
+    with pytest.raises(FloatingPointError, match="in epoch 1: try a smaller learning_rate"):
+        framework(Recipe(1e30))
+
+
+def test_dropout_is_on_while_training():
+    net = replace(NET, stages=(*NET.stages[:2], Dropout(0.5), NET.stages[2]))
+    plain, dropped = in_jax(CONSTANT)[1], in_jax(CONSTANT, net)[1]
+    assert math.isfinite(dropped.last["train_loss"]) and plain.rows != dropped.rows
+    assert in_jax(CONSTANT, net)[1] == dropped
+    assert in_keras(CONSTANT, net)[1].rows != in_keras(CONSTANT)[1].rows
