@@ -1,13 +1,15 @@
 """Cells for three frameworks become tabs in the book: a small site is built from one notebook."""
 
+from pathlib import Path
+
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from sphinx.application import Sphinx
 
-from .browser.harness import ROOT
-
+EXTENSIONS = Path(__file__).resolve().parents[1] / "book" / "_ext"
+PYTHON = {"name": "python", "pygments_lexer": "ipython3"}
 CONF = """
 import sys
 sys.path.insert(0, {ext!r})
@@ -34,8 +36,9 @@ def page(tmp_path_factory):
         cell("%%pytorch\nprint(3)", "again\n"),
         cell("%%time\nprint(3)", "another magic\n"),
     ]
-    nbformat.write(new_notebook(cells=cells), folder / "index.ipynb")
-    (folder / "conf.py").write_text(CONF.format(ext=str(ROOT / "book" / "_ext")))
+    notebook = new_notebook(cells=cells, metadata={"language_info": PYTHON})
+    nbformat.write(notebook, folder / "index.ipynb")
+    (folder / "conf.py").write_text(CONF.format(ext=str(EXTENSIONS)))
     out = folder / "out"
     app = Sphinx(folder, folder, out, out, "html", warningiserror=True, status=None)
     app.build()
@@ -43,7 +46,7 @@ def page(tmp_path_factory):
 
 
 def labels(tab_set):
-    return [label.get_text() for label in tab_set.select(".sd-tab-label")]
+    return [label.get_text().strip() for label in tab_set.select(".sd-tab-label")]
 
 
 def test_neighbours_share_a_place(page):
