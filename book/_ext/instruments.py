@@ -1,6 +1,8 @@
 """Bring the instruments in the pages to life: their JavaScript, from nin_lib, without a kernel.
 
 A page that holds ``<nin-shape-flow ...>`` loads ``_static/nin-shape-flow.js``; others load nothing.
+Notebooks hold such elements in their outputs; in a page of text, ``{explorer} chapter`` puts the
+shape flow of the network "chapter" in its place.
 """
 
 from __future__ import annotations
@@ -8,8 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 
+from nin_lib.widgets import ShapeFlow
 from nin_lib.widgets.base import FOLDER, delivered
 
 PAIRS = [path.stem for path in FOLDER.glob("*.py") if path.with_suffix(".js").exists()]
@@ -18,6 +23,14 @@ NAMES = sorted(set(PAIRS) - {"base"})
 
 def file_name(name: str) -> str:
     return f"nin-{name.replace('_', '-')}.js"
+
+
+class Explorer(SphinxDirective):
+    required_arguments = 1  # the network's name
+
+    def run(self) -> list[nodes.Node]:
+        explorer = ShapeFlow(self.arguments[0], question=None)
+        return [nodes.raw("", explorer.to_html(), format="html")]
 
 
 def load_where_used(
@@ -36,6 +49,7 @@ def write_modules(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_directive("explorer", Explorer)
     app.connect("html-page-context", load_where_used)
     app.connect("build-finished", write_modules)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -56,13 +56,20 @@ class ShapeFlow(Instrument):
     """A network block by block, to be edited: shapes, costs, and pixels that are never read.
 
     `start`: a name in `nin_lib.NETWORKS`, or a `Network`; `size`: of the image, an integer or
-    (height, width), if not the network's own. Raises `ValueError` for an unknown name or a size
+    (height, width), if not the network's own; `question`: a prediction to commit to, or None.
+    Raises `ValueError` for an unknown name or a size
     that is none; a network that no image of that size passes is shown with the reason.
     """
 
     name = "shape_flow"
 
-    def __init__(self, start: str | Network = "chapter", size: Size | None = None) -> None:
+    def __init__(
+        self,
+        start: str | Network = "chapter",
+        size: Size | None = None,
+        *,
+        question: Question | None = QUESTION,
+    ) -> None:
         if not isinstance(start, str | Network):
             raise ValueError(f"start must be a name or a Network, got {start!r}")
         own = {"your network": start} if isinstance(start, Network) else {}
@@ -75,7 +82,7 @@ class ShapeFlow(Instrument):
         }
         known = own | {name: entry.network for name, entry in NETWORKS.items()}
         networks = {name: as_data(net) for name, net in known.items()}
-        config = {**frame("Shape flow", QUESTION, TASK), "networks": networks, "first": first}
+        config = {**frame("Shape flow", question, TASK), "networks": networks, "first": first}
         super().__init__(config=config, state={**first, "selected": 0})
 
     @property
