@@ -14,7 +14,7 @@
 # %% [markdown]
 # # 1. Why Network in Network
 #
-# By 2013 an image classifier was built in two parts: convolutions that look for patterns, then a *head* of dense layers that decides. The head looks harmless. In this notebook you find out what it costs, and what Network in Network (NiN) puts in its place.
+# Around 2013 an image classifier usually had two parts: convolutions that look for patterns, then a *head* of dense layers that decides. The head looks harmless. In this notebook you find out what it costs, and what Network in Network (NiN) puts in its place.
 #
 # **You will learn**
 #
@@ -27,12 +27,12 @@
 # %%
 import matplotlib.pyplot as plt
 
-from nin_lib import network, shape_flow, text_table, totals
+from nin_lib import network, shape_flow, totals
 
 # %% [markdown]
 # ## A network in two parts
 #
-# AlexNet is the network that began the story in 2012. Here it is as *Dive into Deep Learning* adapts it to the images of this chapter: one channel (grey), 224 pixels high and wide, ten classes. (The original had colour images and many more classes, so its numbers differ.) `shape_flow` walks through its layers and does the arithmetic of each one; no network is built or run yet.
+# AlexNet (Krizhevsky, Sutskever and Hinton 2012) is the network that began the story. Here it is as *Dive into Deep Learning* (Zhang et al. 2023) adapts it to the images of this chapter: one channel (grey), 224 pixels high and wide, ten classes. (The original was made for colour images and for many more classes, so its numbers differ.) `shape_flow` walks through its layers and does the arithmetic of each one; no network is built or run yet.
 
 # %%
 alexnet = network("alexnet")
@@ -56,6 +56,8 @@ weights = inputs * 4096
 biases = 4096
 print(f"{inputs:,} inputs, so {weights:,} weights and {biases:,} biases")
 print(f"together {weights + biases:,} parameters")
+first = next(row for row in shape_flow(alexnet) if row.layer == "dense")
+print("shape_flow says the same:", first.parameters == weights + biases)
 
 # %% [markdown]
 # A convolution, on the other hand, uses the same small kernel at every place. Now all the layers together:
@@ -89,7 +91,7 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# The convolutions, which do the seeing, hold a small part of the parameters; the first two dense layers hold nearly all the rest.
+# The convolutions, which do the seeing, hold a small part of the parameters; the first two dense layers hold nearly all the rest. Was your guess too low? Five of eight layers are convolutions, but counting layers misleads: a convolution needs one small kernel for each pair of channels, a dense layer one weight for each pair of *numbers*.
 #
 # ## What a dense head does to place and size
 #
@@ -118,16 +120,20 @@ for size in (224, 256, 320):
 #
 # Min Lin, Qiang Chen and Shuicheng Yan proposed in *Network In Network* (2014; a preprint came out in December 2013) to
 #
-# 1. follow each convolution by **1×1 convolutions**: a small multilayer perceptron applied at every pixel, which mixes the channels found there ([notebook 2](02_one_by_one_convolution.ipynb) and [3](03_nin_block.ipynb));
-# 2. end with **global average pooling**: as many maps as classes, and the mean of each map is the score of its class ([notebook 4](04_nin_network.ipynb)).
+# 1. follow each convolution by **1×1 convolutions**: a small multilayer perceptron applied at every pixel, which mixes the channels found there (notebooks [2](02_one_by_one_convolution.ipynb) and [3](03_nin_block.ipynb));
+# 2. end with **global average pooling**: as many maps as classes, and the mean of each map is the score of its class (notebooks [4](04_nin_network.ipynb) and [6](06_global_average_pooling.ipynb)).
 #
-# The network of this chapter takes its kernel sizes, 11, 5 and 3, from AlexNet. One thing to keep straight: the networks *in the paper* have three blocks and are for small images (`network("paper-mnist")` is one; we train it in [notebook 5](05_training.ipynb)). The four-block network for 224×224 images came later, as Min Lin's model for ImageNet, and *Dive into Deep Learning* adapted it to Fashion-MNIST. That is the one built here.
+# **Which network is the paper's?** Keep two apart:
+#
+# - The networks *in the paper* have three blocks and are for small images. `network("paper-mnist")` is one of them; we train it in [notebook 5](05_training.ipynb).
+# - The network with four blocks, for images of 224×224, is *not* in the paper. It came later, as Min Lin's model for ImageNet, with AlexNet's kernel sizes 11, 5 and 3. *Dive into Deep Learning* adapted it to Fashion-MNIST. That is the one built in this chapter.
 
 # %%
-print(text_table(nin))
+for row in shape_flow(nin):
+    print(f"{row.stage:11}{row.layer:26}{row.size:11}{row.parameters:>8,}")
 
 # %% [markdown]
-# Read it as before, now with the costs. The *receptive field* in the last column is the side of the square of input pixels that one number depends on; notebook 4 comes back to it.
+# Read it as before, now with the parameters in the last column. Look at the end: the head of NiN has none.
 #
 # ## Fewer parameters: is that less work?
 #
@@ -149,12 +155,16 @@ print(f"parameters     {a.parameters / n.parameters:.0f} : 1")
 print(f"multiply-adds  {a.multiply_adds / n.multiply_adds:.1f} : 1")
 
 # %% [markdown]
-# No. A dense weight is used once for an image; a weight of a convolution is used once *at every place*. So the head holds nearly all the parameters and does little of the work. NiN saves the head, and spends part of the work on 1×1 convolutions instead. Keep parameters and work apart whenever somebody calls a network "small".
+# No, only somewhat fewer.
+#
+# > **Misconception: "fewer parameters, so less work."** A dense weight is used once for an image; a weight of a convolution is used once *at every place*. So AlexNet's head holds nearly all the parameters and does little of the work. NiN saves the head, and spends part of the work on 1×1 convolutions instead.
+#
+# Keep parameters and work apart whenever somebody calls a network "small". Memory and time are two more things again: [notebook 8](08_the_cost.ipynb) counts them all.
 #
 # ## Take-aways
 #
 # 1. In AlexNet most parameters are in the dense head, because a dense layer has a weight for every pair of input and output.
 # 2. A dense head learns every place separately, without knowing which are neighbours, and it fixes the image size.
-# 3. NiN mixes channels with 1×1 convolutions at every pixel, and averages one map per class at the end. That saves parameters; the work stays of the same order.
+# 3. NiN mixes channels with 1×1 convolutions at every pixel, and averages one map per class at the end. Without the wide dense layers it has far fewer parameters; the work stays of the same order.
 #
 # **Before you go on, from memory:** Which single layer of AlexNet has the most parameters, and why? Why does the parameter count of NiN not depend on the size of the image?
