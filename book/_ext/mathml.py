@@ -37,7 +37,8 @@ def visit_math(self: HTML5Translator, node: nodes.math) -> None:
 
 
 def visit_displaymath(self: HTML5Translator, node: nodes.math_block) -> None:
-    self.body.append(self.starttag(node, "div", CLASS="math"))
+    # A wide formula scrolls sideways on a phone; with tabindex, by keyboard too.
+    self.body.append(self.starttag(node, "div", CLASS="math", tabindex="0"))
     self.body.append(to_mathml(node, block=True))
     if node["number"]:
         self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
