@@ -1,10 +1,17 @@
-"""The browser that the tests in this folder drive."""
+"""The browser that the tests in this folder drive, and the book that they read."""
 
+import functools
+import http.server
 import os
+import subprocess
+import sys
+import threading
 
 import pytest
 
-from .harness import CHROMIUM
+import start
+
+from .harness import CHROMIUM, ROOT
 
 
 @pytest.fixture
@@ -21,3 +28,30 @@ def playwright():
         pytest.fail("no Chromium or no playwright here, and CI=true asks for the browser tests")
     else:
         pytest.skip("no Chromium or no playwright here")
+
+
+@pytest.fixture(scope="session")
+def book(tmp_path_factory):
+    """The pages of the book, built into a folder of its own."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [str(folder) if part == "book" else part for part in start.BOOK]
+    built = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=200
+    )
+    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
+    return folder / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def site(book):
+    """The address where the book is served."""
+    handler = functools.partial(Quiet, directory=str(book))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *words):
+        pass

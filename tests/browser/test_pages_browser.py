@@ -1,16 +1,11 @@
 """The instruments where no kernel runs: in the built book, and in notebooks that nobody has run."""
 
-import functools
-import http.server
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import nbformat
 import pytest
-
-import start
 
 from .harness import ROOT, accessibility, browser_page, jupyter_lab
 
@@ -22,27 +17,6 @@ PAGES = {
     "class-maps": "06_global_average_pooling",
 }
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    """The address of the book, built into a folder of its own and served."""
-    folder = tmp_path_factory.mktemp("site")
-    command = [str(folder) if part == "book" else part for part in start.BOOK]
-    built = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=200
-    )
-    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
-    handler = functools.partial(Quiet, directory=str(folder / "_build" / "html"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *words):
-        pass
 
 
 def stored_html(name: str, page: str) -> list[str]:

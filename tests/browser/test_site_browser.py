@@ -1,0 +1,65 @@
+"""The whole site, walked through: every page, light and dark, wide and narrow."""
+
+from urllib.parse import unquote, urljoin, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+
+from .harness import accessibility, browser_page
+
+WIDTHS = (1280, 390)
+
+
+def pages(book):
+    """Paths of the pages, from the folder of the book."""
+    found = [path.relative_to(book).as_posix() for path in sorted(book.rglob("*.html"))]
+    return [path for path in found if not path.startswith("_") and path != "search.html"]
+
+
+@pytest.mark.timeout(120)
+def test_every_link_inside_the_site_leads_somewhere(book):
+    soups = {
+        path: BeautifulSoup((book / path).read_text(encoding="utf-8"), "html.parser")
+        for path in [*pages(book), "search.html"]
+    }
+    anchors = {path: {it["id"] for it in soup.select("[id]")} for path, soup in soups.items()}
+    dead, links = [], 0
+    for path, soup in soups.items():
+        for link in soup.select("a[href]"):
+            target = urlsplit(urljoin(path, link["href"]))
+            if target.scheme:
+                continue
+            links += 1
+            place, anchor = unquote(target.path) or path, unquote(target.fragment)
+            there = (book / place).is_file()
+            if not there or (anchor and place in anchors and anchor not in anchors[place]):
+                dead.append(f"{path}: {link['href']}")
+    assert links > 100
+    assert dead == []
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_clean(book, site, playwright, scheme):
+    faults = []
+    with browser_page(playwright, color_scheme=scheme) as (page, others, errors):
+        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        page.on("requestfailed", lambda request: errors.append(f"failed: {request.url}"))
+        for path in pages(book):
+            for width in WIDTHS:
+                page.set_viewport_size({"width": width, "height": 900})
+                page.goto(f"{site}/{path}", wait_until="networkidle")
+                here = f"{path}, {scheme}, {width}: "
+                faults += [here + fault for fault in errors]
+                errors.clear()
+                sleeping = page.locator("[data-config]:not(:has(> .nin))").count()
+                if sleeping:
+                    faults.append(f"{here}{sleeping} instruments did not come to life")
+                if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                    faults.append(f"{here}wider than the window")
+                faults += [here + fault for fault in accessibility(page, "html")]
+                errors.clear()  # axe-core asks for style sheets of its own accord
+    assert others == []
+    assert faults == []
