@@ -16,6 +16,7 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -28,6 +29,7 @@ VERSION = "1.0.3"
 EXTRAS = {"torch": "d2l", "tensorflow": "d2l,tensorflow", "jax": "d2l,tensorflow,jax"}
 
 SHUFFLES_BATCHES = "download them, keep them enlarged and shuffle whole batches of them"
+SLICE = 32  # images that d2l.jax trains on at once
 
 _enabled: dict[str, Any] = {}  # framework → d2l's module for it
 _patched: list[str] = []
@@ -131,7 +133,44 @@ def mended_jax() -> Any:
     d2l.get_seed = lambda: random.randint(0, 1_000_000)
     note("d2l.jax.get_seed: its limit 1e6 is no integer, an error from Python 3.12 on")
     use_our_images(d2l, jax_batch, SHUFFLES_BATCHES)
+    train_in_slices(d2l)
     return d2l
+
+
+def train_in_slices(d2l: Any) -> None:
+    """Let d2l.jax work out the gradient of a batch from slices of it, compiled.
+
+    d2l compiles the loss but not its gradient, so that JAX holds all that lies between the two: for
+    NiN at 224×224 and 128 images, more than 5 GB. Dropout draws a mask for each slice. A model with
+    a loss of its own, or with batch normalisation, which needs the whole batch, is left to d2l.
+    """
+    import jax
+
+    whole, loss = d2l.Classifier.training_step, d2l.Classifier.loss
+
+    @partial(jax.jit, static_argnums=0)
+    def add(model: Any, share: float, total: Any, params: Any, part: Any, state: Any) -> Any:
+        both = jax.value_and_grad(model.loss, has_aux=True)(params, part[:-1], part[-1], state)
+        (mean_loss, _), gradients = both
+        return jax.tree.map(lambda old, new: old + share * new, total, (mean_loss, gradients))
+
+    def training_step(self: Any, params: Any, batch: Any, state: Any) -> Any:
+        if state.batch_stats or type(self).loss is not loss:
+            return whole(self, params, batch, state)
+        n, total = len(batch[-1]), jax.tree.map(jax.numpy.zeros_like, (0.0, params))
+        for start in range(0, n, SLICE):  # each waits for the total of those before it
+            part = tuple(array[start : start + SLICE] for array in batch)
+            own = state.replace(dropout_rng=jax.random.fold_in(state.dropout_rng, start))
+            total = add(self, len(part[-1]) / n, total, params, part, own)
+        mean_loss, gradients = total
+        self.plot("loss", mean_loss, train=True)
+        return (mean_loss, {}), gradients
+
+    d2l.Classifier.training_step = training_step
+    note(
+        f"d2l.jax.Classifier.training_step: takes a batch in slices of {SLICE} and compiles all of "
+        "it; the gradient is that of the whole batch, which would need far more memory"
+    )
 
 
 def use_legacy_keras() -> None:

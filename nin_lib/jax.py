@@ -152,12 +152,12 @@ def fit(
         for number, sample in enumerate(samples, 1):
             images, labels = batch(data.train, sample, input_size)
             dropout_key = jax.random.fold_in(key, number)
-            params, state, loss, correct = take_step(
+            params, state, loss, correct, logits = take_step(
                 training, recipe, len(samples), params, state, images, labels, dropout_key
             )
             sums += jnp.stack([loss * len(sample), correct])
             epoch = len(log.history.rows) + 1
-            log.step(Step(number, epoch, len(sample), loss, correct))
+            log.step(Step(number, epoch, len(sample), loss, correct, logits, labels))
             if number % steps_per_epoch == 0:
                 train_loss, train_accuracy = (sums / len(data.train)).tolist()
                 val = evaluate(model, params, data.val, input_size, batch_size)
@@ -178,20 +178,21 @@ def sgd(recipe: Recipe, steps: int) -> optax.GradientTransformation:
 def take_step(
     model: nn.Module, recipe: Recipe, steps: int,
     params: Params, state: Any, images: Array, labels: Array, key: Array,
-) -> tuple[Params, Any, Array, Array]:  # fmt: skip
+) -> tuple[Params, Any, Array, Array, Array]:  # fmt: skip
     """One step of gradient descent, compiled once for each model, recipe and shape.
 
-    Returns the new parameters and state, the mean loss and the number of right answers.
+    Returns the new parameters and state, and of the batch, with the weights before the step, the
+    mean loss, the number of right answers and the N×classes logits.
     """
 
-    def mean_loss(params: Params) -> tuple[Array, Array]:
+    def mean_loss(params: Params) -> tuple[Array, tuple[Array, Array]]:
         logits: Any = model.apply({"params": params}, images, rngs={"dropout": key})
         losses, correct = loss_and_correct(logits, labels)
-        return losses.mean(), correct
+        return losses.mean(), (correct, logits)
 
-    (loss, correct), gradients = jax.value_and_grad(mean_loss, has_aux=True)(params)
+    (loss, (correct, logits)), gradients = jax.value_and_grad(mean_loss, has_aux=True)(params)
     updates, state = sgd(recipe, steps).update(gradients, state)
-    return optax.apply_updates(params, updates), state, loss, correct
+    return optax.apply_updates(params, updates), state, loss, correct, logits
 
 
 def loss_and_correct(logits: Array, labels: Array) -> tuple[Array, Array]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
 from .data import Dataset, Split
@@ -151,12 +152,13 @@ def fit(
         batch_size=batch_size, input_size=input_size, seed=seed,
     )  # fmt: skip
     log = RunLog(Started(epochs, len(samples) // epochs, len(data.train), about), observers)
+    logits = LastLogits()
     model.compile(
         keras.optimizers.SGD(
             recipe.learning_rate, recipe.momentum, recipe.nesterov, global_clipnorm=recipe.clip
         ),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
+        metrics=["accuracy", logits],
         jit_compile=False,  # it would compile once more for the smaller last batch
     )
     with log.running():
@@ -166,7 +168,7 @@ def fit(
             epochs=epochs,
             steps_per_epoch=len(samples) // epochs,
             shuffle=False,  # `samples` are shuffled already
-            callbacks=[Follow(log, recipe, samples)],
+            callbacks=[Follow(log, recipe, samples, data.train.labels, logits)],
             verbose=0,
         )
     return log.history
@@ -189,12 +191,33 @@ class Batches(keras.utils.PyDataset):
         return images, self.split.labels[self.samples[n]]
 
 
+class LastLogits(keras.metrics.Metric):
+    """No figure, so nothing in Keras's logs, but what the model gave for the last batch."""
+
+    def __init__(self) -> None:
+        super().__init__(name="logits")
+        self.kept = tf.Variable(0.0, trainable=False, shape=tf.TensorShape(None))
+
+    def update_state(self, labels: Any, logits: Any, sample_weight: Any = None) -> None:
+        self.kept.assign(tf.cast(logits, self.kept.dtype))
+
+    def result(self) -> dict[str, Any]:
+        return {}
+
+    def reset_state(self) -> None:
+        """Nothing adds up."""
+
+
 class Follow(keras.callbacks.Callback):
     """Sets the learning rate before each step and tells `log` of it after."""
 
-    def __init__(self, log: RunLog, recipe: Recipe, samples: list[np.ndarray]) -> None:
+    def __init__(
+        self, log: RunLog, recipe: Recipe, samples: list[np.ndarray], labels: np.ndarray,
+        logits: LastLogits,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.log, self.recipe, self.samples = log, recipe, samples
+        self.labels, self.logits = labels, logits
         self.done = 0  # steps
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -206,12 +229,15 @@ class Follow(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Keras tells means since the epoch began; an event wants this batch alone."""
-        images = len(self.samples[self.done])
+        labels = self.labels[self.samples[self.done]]
+        images, epoch = len(labels), len(self.log.history.rows) + 1
         self.images += images
         self.done += 1
         loss, correct = logs["loss"] * self.images, logs["accuracy"] * self.images
-        epoch = len(self.log.history.rows) + 1
-        step = Step(self.done, epoch, images, (loss - self.loss) / images, correct - self.correct)
+        step = Step(
+            self.done, epoch, images, (loss - self.loss) / images, correct - self.correct,
+            self.logits.kept.numpy(), labels,
+        )  # fmt: skip
         self.loss, self.correct = loss, correct
         self.log.step(step)
 

@@ -111,6 +111,9 @@ def test_colours_of_the_chart_differ_also_in_grey(page, theme):
         (["class_run.py"], "| none | 5 | 32 (31 to 33) | 1059 (962 to 1129) MiB |"),
         (["same_learning.py"], "| plain float32 | 5 | 0.559 (0.461 to 0.640) |"),
         (["full_run_memory.py"], "| batch size | runs | peak in training |"),
+        (["d2l_memory.py"], "| jax | 128 | 2,133 MB |"),
+        (["three_frameworks.py"], "| framework | seeds | after epoch 1 | 2 | 3 |"),
+        (["d2l_loaders.py"], "| loader | framework | before | peak |"),
     ],
 )
 def test_tables_of_what_is_stored(script, line):
@@ -118,6 +121,25 @@ def test_tables_of_what_is_stored(script, line):
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     assert line in done.stdout
+
+
+def test_d2l_with_our_images_stays_under_3_gb():
+    runs, memory = importlib.import_module("runs"), importlib.import_module("d2l_memory")
+    rows = runs.stored(memory.RESULTS)
+    assert {row["framework"] for row in rows} == set(memory.PACKAGES)
+    assert all(row["peak_mb"] < 3000 for row in rows if row["batch_size"] == 128)
+
+
+def test_no_framework_collapses_at_class_size():
+    """As far as runs are stored: each learns well above chance, which is 0.1, from each seed."""
+    runs, three = importlib.import_module("runs"), importlib.import_module("three_frameworks")
+    rows = runs.stored(three.RESULTS)
+    assert rows and all(row["val_accuracy"][-1] > 0.6 for row in rows)
+    table = three.table(
+        [{"framework": "jax", "val_accuracy": [0.1, 0.2, share]} for share in (0.5, 0.7, 0.9)]
+    )
+    end = "| jax | 3 | 0.100 (0.100 to 0.100) | 0.200 (0.200 to 0.200) | 0.700 (0.500 to 0.900) |"
+    assert table.endswith(end)
 
 
 def test_every_script_is_in_the_readme():

@@ -1,6 +1,8 @@
 """Collapse: the arithmetic by hand, its bound on random numbers, and what a run is told."""
 
+import importlib
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,16 +84,16 @@ def test_a_dead_class_is_told_once_and_again_after_it_lived(batch):
     told = []
     monitor = CollapseMonitor(told.append, classes=["T-shirt", "trouser"])
     monitor(Started(1, 10, 10_000, {}))
-    dead = np.where(np.arange(10) == 1, 0, logits)
+    dead = np.where(np.isin(np.arange(10), (1, 7)), 0, logits)
     steps(monitor, given(logits), given(labels), 1)
     assert told == []
     steps(monitor, given(dead), given(labels), 3, start=1)
-    assert told == ["epoch 0.2: class trouser is dead: none of its own images has a positive logit"]
-    steps(monitor, given(logits), given(labels), 1, start=4)
+    assert told == ["epoch 0.2: dead: trouser, 7 (no own image has a positive logit)"]
+    steps(monitor, given(np.where(np.arange(10) == 1, 0, logits)), given(labels), 1, start=4)
     steps(monitor, given(dead), given(labels), 1, start=5)
-    assert [words[:9] for words in told] == ["epoch 0.2", "epoch 0.6"]
+    assert told[1:] == ["epoch 0.6: dead: 7 (no own image has a positive logit)"]
     assert [epoch for epoch, _ in monitor.shares] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-    assert monitor.shares[1][1] == [1, 0, 1, 1, 1, 1, 1, 1, 1, 1]
+    assert monitor.shares[1][1] == [1, 0, 1, 1, 1, 1, 1, 0, 1, 1]
 
 
 def test_without_a_last_relu_negative_logits_are_nothing_to_warn_of(batch):
@@ -112,6 +114,18 @@ def test_a_plateau_is_told_with_its_cause_and_what_to_try(batch):
     assert len(told) == 1
     assert told[0].startswith("epoch 1.0: the loss is near ln 10 = 2.30: all logits are 0")
     assert "without the last ReLU" in told[0]
+
+
+def test_that_a_run_is_slow_is_told_after_its_first_epoch(batch):
+    _, labels, given = batch
+    told = []
+    monitor = CollapseMonitor(told.append)
+    monitor(Started(2, 2, 2000, {}))
+    slow = np.random.default_rng(0).uniform(0.01, 0.1, (1000, 10))
+    steps(monitor, given(slow), given(labels), 1, loss=math.log(10))
+    assert told == []
+    steps(monitor, given(slow), given(labels), 3, start=1, loss=math.log(10))
+    assert [words[:9] for words in told] == ["epoch 1.0"] and "slow" in told[0]
 
 
 def test_small_batches_are_judged_together(batch):
@@ -149,3 +163,11 @@ def test_behind_a_last_relu_a_dead_class_gets_no_gradient_at_all():
         gradients[last_relu] = (last.weight.grad[2].abs().max() + last.bias.grad[2].abs()).item()
     assert gradients[True] == 0
     assert gradients[False] > 0
+
+
+def test_the_live_run_shows_what_the_notebook_says_for_nine_of_ten_seeds(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+    live = importlib.import_module("live_collapse")
+    runs = importlib.import_module("runs").stored(live.RESULTS)
+    assert sorted(run["seed"] for run in runs) == list(range(10))
+    assert all(count >= 9 for count in live.held(runs).values()), live.held(runs)

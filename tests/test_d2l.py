@@ -209,7 +209,12 @@ def test_batches_for_pytorch_are_those_of_our_own_trainer(size, kind):
 SAID = {
     "torch": ["d2l.torch.FashionMNIST", "d2l.torch.load_data_fashion_mnist"],
     "tensorflow": ["TF_USE_LEGACY_KERAS=1", "d2l.tensorflow.FashionMNIST"],
-    "jax": ["jax.random.PRNGKeyArray", "d2l.jax.get_seed", "d2l.jax.FashionMNIST"],
+    "jax": [
+        "jax.random.PRNGKeyArray",
+        "d2l.jax.get_seed",
+        "d2l.jax.FashionMNIST",
+        "d2l.jax.Classifier.training_step",
+    ],
 }
 BATCH = {
     "torch": ([32, 1, 28, 28], "torch.float32", "torch.int64"),
@@ -240,6 +245,7 @@ def test_a_tiny_net_learns(framework):
     assert found["enlarged"] < 1e-5 and found["made smaller"] < 1e-5
     assert found["words"] and found["pictures"] == 8
     assert 0 <= found["seed"] <= 1_000_000
+    assert found["gradient error"] < 1e-6
 
 
 SHAPES = """

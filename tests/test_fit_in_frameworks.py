@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -10,11 +11,14 @@ from tiny_runs import CPU, few
 
 from nin_lib import torch as nin_torch
 from nin_lib import train
+from nin_lib.collapse import CollapseMonitor
+from nin_lib.data import CLASSES
 from nin_lib.engine.interrupt import Interrupted
 from nin_lib.history import Ended, EpochEnd, History, Started, Step
 from nin_lib.recipe import Recipe, recipe
 from nin_lib.spec import Block, Dropout, Network, Pool
 from nin_lib.weights import from_flax, from_keras, from_torch, to_flax, to_keras, to_torch
+from nin_lib.widgets import LiveCurves
 
 pytest.importorskip("jax")
 pytest.importorskip("flax")
@@ -34,22 +38,22 @@ CONSTANT = Recipe(0.05, momentum=0.9, nesterov=True, clip=0.5)
 PLAN = dict(epochs=3, batch_size=12)  # 40 images: the last batch of an epoch has four
 
 
-def in_torch(how, net=NET, observers=(), **plan):
+def in_torch(how, net=NET, observers=(), weights=WEIGHTS, **plan):
     model = nin_torch.NiN(net)
-    to_torch(model, WEIGHTS)
+    to_torch(model, weights)
     history = train.fit(model, few(), how, seed=3, observers=observers, plan=CPU, **PLAN, **plan)
     return from_torch(model), history
 
 
-def in_keras(how, net=NET, observers=(), **plan):
+def in_keras(how, net=NET, observers=(), weights=WEIGHTS, **plan):
     model = nin_keras.NiN(net)
-    to_keras(model, WEIGHTS)
+    to_keras(model, weights)
     history = nin_keras.fit(model, few(), how, seed=3, observers=observers, **PLAN, **plan)
     return from_keras(model), history
 
 
-def in_jax(how, net=NET, observers=(), **plan):
-    model, params = nin_jax.NiN(net), to_flax(WEIGHTS, net)
+def in_jax(how, net=NET, observers=(), weights=WEIGHTS, **plan):
+    model, params = nin_jax.NiN(net), to_flax(weights, net)
     params, history = nin_jax.fit(
         model, params, few(), how, seed=3, observers=observers, **PLAN, **plan
     )
@@ -102,6 +106,51 @@ def test_events_come_in_order(framework):
         )
     assert events[-1] == Ended(history, interrupted=False)
     assert History.from_json(history.to_json()) == history
+
+
+def seen_of_classes(framework, how=CONSTANT, weights=WEIGHTS, net=NET):
+    """What observers make of a run's logits: the shares of each class, two ways, and warnings."""
+    told, always_due = [], count(0, 100).__next__
+    lanes = LiveCurves(classes=CLASSES, clock=always_due)
+    monitor = CollapseMonitor(told.append, CLASSES)
+    framework(how, net, weights=weights, observers=[monitor, lanes])
+    return monitor.shares, lanes.config["classes"], sorted(told)
+
+
+@pytest.mark.parametrize("other", [in_keras, in_jax])
+def test_observers_see_the_same_classes(other):
+    shares, lanes, told = seen_of_classes(in_torch)
+    assert [epoch for epoch, _ in shares] == [1, 2, 3]
+    assert any(0 < share < 1 for _, epoch in shares for share in epoch)
+    assert seen_of_classes(other) == (shares, lanes, told)
+    assert len(lanes["shares"]) == 10 and lanes["x"]
+
+
+@pytest.mark.parametrize("framework", [in_torch, in_keras, in_jax])
+def test_a_collapse_is_told_of(framework):
+    """The published recipe, a last ReLU included, from last biases that no image lifts above 0."""
+    dead = WEIGHTS | {"block2.conv2.bias": np.full(10, -10, np.float32)}
+    net = replace(NET, last_relu=True)
+    shares, lanes, told = seen_of_classes(framework, recipe("published"), dead, net)
+    assert shares == [(epoch, [0.0] * 10) for epoch in (1, 2, 3)]
+    assert all({*lane} <= {0, None} for lane in lanes["shares"]) and lanes["zero"]
+    assert len(told) == 1 and "ln 10" in told[0] and "all logits are 0" in told[0]
+    alone = WEIGHTS | {"block2.conv2.bias": np.where(np.arange(10) == 3, -10, 1).astype("float32")}
+    shares, lanes, told = seen_of_classes(framework, recipe("published"), alone, net)
+    assert shares[0][1][3] == 0 < min(shares[0][1][:3])
+    assert {*lanes["shares"][3]} <= {0, None} and 1 in lanes["shares"][0]
+    assert "dress" in " ".join(told)
+
+
+def test_another_keras_model_is_followed_too():
+    layers = nin_keras.layers
+    steps, model = [], nin_keras.keras.Sequential([layers.Flatten(), layers.Dense(10)])
+    history = nin_keras.fit(model, few(), CONSTANT, observers=[steps.append], **PLAN)
+    steps = [event for event in steps if isinstance(event, Step)]
+    assert {step.logits.shape for step in steps} == {(12, 10), (4, 10)}
+    right = sum((step.logits.argmax(1) == step.labels).sum() for step in steps[:4])
+    assert right / 40 == pytest.approx(history.rows[0]["train_accuracy"])
+    assert set(model.history.history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
 
 
 @pytest.mark.parametrize("framework", [in_torch, in_keras, in_jax])

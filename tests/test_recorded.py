@@ -1,4 +1,8 @@
-"""The trained network in the package: it is there, and as good as is on record."""
+"""What comes with the package: a trained network, as good as is on record, and runs to replay."""
+
+import importlib
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ from nin_lib import recorded
 from nin_lib.class_maps import class_maps, means
 from nin_lib.data import load
 from nin_lib.networks import network
+from nin_lib.recipe import recipe
 
 
 def test_the_trained_network_is_as_good_on_held_out_images_as_on_record():
@@ -39,3 +44,70 @@ def test_two_loads_are_equal_and_apart():
     with torch.no_grad():
         next(first.parameters()).zero_()
     assert np.abs(next(second.parameters()).detach().numpy()).max() > 0
+
+
+# ---- runs that are replayed
+
+
+RUNS = ("class-collapse", "class-default", "class-kaiming")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_recorded_run_says_what_it_was_made_of_and_on(name):
+    run = recorded.run(name)
+    about = run.history.about
+    assert len(run.history.rows) == about["epochs"]
+    assert network(about["network"]) and about["data"] == "mini" and about["seed"] == 0
+    assert {"processor", "threads", "instruction_set", "torch", "numpy"} <= set(about["plan"])
+    assert (recorded.FOLDER / f"{name}.json").stat().st_size < 15_000
+
+
+def test_they_are_the_runs_that_their_names_say():
+    collapse, default, kaiming = map(recorded.run, RUNS)
+    published = recipe("published")
+    assert collapse.history.about["recipe"] == asdict(published)
+    assert default.history.about["recipe"] == asdict(recipe("default"))
+    assert kaiming.history.about["recipe"] == asdict(replace(published, init="kaiming"))
+    assert collapse.history.last["val_accuracy"] < 0.60 < default.history.last["val_accuracy"]
+    assert any(0 in lane for lane in collapse.classes["shares"])
+    assert any("dead: " in words for words in collapse.told) and not default.told
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_replay_shows_the_points_that_were_recorded(name, capsys):
+    run = recorded.run(name)
+    curves = run.curves("again", below={"the same": run})
+    assert curves.config["series"] == {
+        key: [tuple(point) for point in points] for key, points in run.series.items()
+    }
+    shown = curves.config["classes"]
+    assert {key: shown[key] for key in ("names", "x", "shares")} == {
+        key: run.classes[key] for key in ("names", "x", "shares")
+    }
+    assert curves.config["status"] == "finished" and curves.config["kept"][0]["name"] == "the same"
+    assert f"{run.history.last['val_accuracy']:.3f}" in curves.to_text()
+    assert capsys.readouterr().out == ""
+
+
+def test_other_runs_are_refused():
+    with pytest.raises(ValueError, match="no recorded run 'x'; there are class-collapse, class-d"):
+        recorded.run("x")
+
+
+# ---- the study's summary
+
+
+def test_the_summary_is_what_the_study_makes_of_its_results(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+    study = importlib.import_module("collapse_study")
+    made = study.summarise(study.stored(study.RESULTS))
+    assert study.SUMMARY.read_text(encoding="utf-8") == made, "run collapse_study.py --summary"
+
+
+def test_the_summary_can_be_read():
+    runs = recorded.study()
+    assert len({(run["arm"], run["seed"]) for run in runs}) == len(runs) > 0
+    for run in runs:
+        assert len(run["loss"]) == len(run["accuracy"]) == len(run["dead"]) <= 6
+        assert all(set(dead) <= set(range(10)) for dead in run["dead"])
+        assert run["failed"] == (len(run["loss"]) < 6 or run["accuracy"][-1] < 0.60)

@@ -93,6 +93,19 @@ def largest_difference(size):
     )
 
 
+def gradient_error():
+    """Largest difference between the gradient that d2l's own line gives for a batch and ours."""
+    import jax
+
+    state = trainer.state
+    ours = model.training_step(state.params, batch_of_80, state)
+    theirs = jax.value_and_grad(model.loss, has_aux=True)(
+        state.params, batch_of_80[:-1], batch_of_80[-1], state
+    )
+    pairs = zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True)
+    return max(float(abs(one - other).max()) for one, other in pairs)
+
+
 mini = load("mini")
 few = Dataset("few", mini.train.first(480), mini.val.first(80), mini.test)
 curves = LiveCurves()
@@ -103,8 +116,10 @@ module = d2l.FashionMNIST
 model = {"torch": torch_model, "tensorflow": tensorflow_model, "jax": jax_model}[FRAMEWORK]()
 model.layer_summary((1, 1, 28, 28) if FRAMEWORK == "torch" else (1, 28, 28, 1))
 data = d2l.FashionMNIST(batch_size=32, num_workers=4, data=few)
+trainer = d2l.Trainer(max_epochs=5)
 with curves:
-    d2l.Trainer(max_epochs=5).fit(model, data)
+    trainer.fit(model, data)
+batch_of_80 = next(iter(d2l.FashionMNIST(80, data=few).val_dataloader()))
 
 X, y = next(iter(data.val_dataloader()))
 d2l.FashionMNIST(2, (56, 56), data=few).visualize((X[:8], y[:8]))
@@ -113,6 +128,7 @@ seen = {
     "said the second time": nin_lib.d2l.enable(FRAMEWORK) is d2l and nin_lib.d2l.patched(),
     "same class after the second time": d2l.FashionMNIST is module,
     "seed": d2l.get_seed() if FRAMEWORK == "jax" else 0,
+    "gradient error": gradient_error() if FRAMEWORK == "jax" else 0,
     "a DataModule": isinstance(data, d2l.DataModule) and isinstance(data, d2l.HyperParameters),
     "images": [list(X.shape), str(X.dtype)],
     "labels": [np.asarray(y).tolist() == few.val.labels[:32].tolist(), str(y.dtype)],
