@@ -66,11 +66,8 @@ class Lines:
 def default() -> Observer:
     """The observer that fits the place: curves in a notebook, a bar in a terminal, else lines."""
     if in_notebook():
-        try:
-            from nin_lib.widgets import LiveCurves
-        except ImportError as missing:
-            print(f"One line an epoch instead of curves: {missing}.")
-            return Lines()
+        from nin_lib.widgets import LiveCurves
+
         return LiveCurves()
     return ProgressBar() if sys.stderr.isatty() else Lines()
 

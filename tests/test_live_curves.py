@@ -453,10 +453,3 @@ def test_widgets_load_no_framework():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
-
-
-def test_without_anywidget_the_message_says_what_to_do():
-    code = "import sys; sys.modules['anywidget'] = None; import nin_lib.widgets"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert run.returncode == 1
-    assert "pip install anywidget" in run.stderr.splitlines()[-1]

@@ -53,13 +53,6 @@ def test_a_notebook_gets_curves(monkeypatch):
     assert type(watch.default()).__name__ == "LiveCurves"
 
 
-def test_a_notebook_without_widgets_gets_lines_and_a_sentence(monkeypatch, capsys):
-    monkeypatch.setattr(watch, "in_notebook", lambda: True)
-    monkeypatch.setitem(sys.modules, "nin_lib.widgets", None)
-    assert isinstance(watch.default(), watch.Lines)
-    assert len(capsys.readouterr().out.splitlines()) == 1
-
-
 @pytest.mark.parametrize(
     ("shell", "expected"),
     [(None, False), (SimpleNamespace(), False), (SimpleNamespace(kernel=object()), True)],

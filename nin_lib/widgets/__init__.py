@@ -1,13 +1,5 @@
 """Instruments for a notebook: one Python file and one JavaScript module each."""
 
-try:
-    import anywidget as _anywidget  # noqa: F401  only to say clearly that it is missing
-except ImportError as missing:
-    raise ImportError(
-        "the widgets need anywidget (pip install anywidget); everything else works without it: "
-        "training reports through nin_lib.watch.ProgressBar() or nin_lib.watch.Lines()"
-    ) from missing
-
 from nin_lib.widgets.live_curves import LiveCurves
 from nin_lib.widgets.pixel_mlp import PixelMLP
 from nin_lib.widgets.shape_flow import ShapeFlow

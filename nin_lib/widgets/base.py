@@ -15,10 +15,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import numpy as np
 import traitlets
 from IPython import get_ipython
+
+try:
+    from anywidget import AnyWidget
+except ImportError:
+    print("anywidget is missing, so the instruments stand still: pip install anywidget")
+
+    class AnyWidget(traitlets.HasTraits):  # type: ignore[no-redef]
+        """Takes anywidget's place: nothing is live, and what stands still is shown."""
+
+        comm = None
+
+        def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+            return {}
+
 
 FOLDER = Path(__file__).parent
 
@@ -49,7 +62,7 @@ class Question:
     choices: tuple[Choice, ...]
 
 
-class Instrument(anywidget.AnyWidget):
+class Instrument(AnyWidget):
     """Base of the instruments. A subclass sets `name`, and gives `to_text()` and `still()`.
 
     `name`: of its JavaScript file, and with dashes of its element: ``shape_flow``,
@@ -67,7 +80,8 @@ class Instrument(anywidget.AnyWidget):
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
-        close_forerunners(self)
+        if self.comm is not None:
+            close_forerunners(self)
 
     def to_text(self) -> str:
         """What a terminal shows, and nbval compares."""

@@ -69,6 +69,7 @@ class LiveCurves(Instrument):
         *,
         classes: Sequence[str] = (),
         keep: bool = False,
+        at_once: bool = True,
         question: Question | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -77,6 +78,7 @@ class LiveCurves(Instrument):
         super().__init__(state={"log": bool(log)})
         self._frame = {**frame(title, question), "log_at_first": bool(log)}
         self._classes, self._keep, self._clock = tuple(classes), keep, clock
+        self._at_once = at_once
         self._display_id = uuid.uuid4().hex  # travels beside the output and is never stored in it
         self._shown = False
         self._name = ""  # of the run, where several are shown
@@ -284,7 +286,7 @@ class LiveCurves(Instrument):
         self.change(stop=False)
         self._publish()
         in_a_notebook = getattr(get_ipython(), "kernel", None) is not None
-        if in_a_notebook and (again or not self._shown):
+        if self._at_once and in_a_notebook and (again or not self._shown):
             self.show()
 
     @traitlets.observe("state")
