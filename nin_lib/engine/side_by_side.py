@@ -37,7 +37,10 @@ PACKAGES = {
     "jax": ["jax", "flax", "optax"],
 }
 
-COMMAND = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+COMMAND = [
+    sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
+    "--IPKernelApp.capture_fd_output=False",  # what C++ logs, times included, is no output
+]  # fmt: skip
 ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     # Several processes share one GPU, so that none may take all of its memory at once:
