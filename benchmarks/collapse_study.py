@@ -5,7 +5,8 @@ paper's MNIST network on the mini set, six epochs. (Three are too few: in a firs
 the runs the published recipe had not left ln 10 by then.) A line for each run goes to
 results/collapse_study.jsonl when it ends; runs that are there are not repeated, so it can be
 stopped at any time. `--arm NAME --seed N` makes a single run and prints it; `--worker 0/2` makes
-every second run, so that two processes can share the work; `--table` prints what is there.
+every second run, so that two processes can share the work; `--table` prints what is there;
+`--summary` writes what notebook 07 reads, nin_lib/recorded/collapse_study.jsonl.
 
 Decided before the first run: a run has FAILED when fewer than 0.60 of the held-out images are right
 after the last epoch (the default recipe had 0.72 or more after three, in each of fifteen runs), or
@@ -38,6 +39,7 @@ from nin_lib.spec import Dropout, Network
 from nin_lib.train import fit, predict
 
 RESULTS = Path(__file__).parent / "results" / "collapse_study.jsonl"
+SUMMARY = Path(__file__).parents[1] / "nin_lib" / "recorded" / "collapse_study.jsonl"
 FAILED = 0.60
 SEEDS = range(20)
 EPOCHS = 6
@@ -183,9 +185,31 @@ def table(runs: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def short(run: Row) -> Row:
+    """What the notebook needs of a run: see `nin_lib.recorded.study`."""
+    centre, changes = ARMS[run["arm"]]
+    how = replace(RECIPES[centre], **{k: v for k, v in changes.items() if k.islower()})
+    epochs = run["epochs"]
+    return dict(
+        arm=run["arm"], seed=run["seed"], last_relu=how.last_relu, momentum=how.momentum,
+        failed=has_failed(run),
+        loss=[row["val_loss"] for row in epochs],
+        accuracy=[row["val_accuracy"] for row in epochs],
+        dead=[[c for c, share in enumerate(row["positive"]) if share == 0] for row in epochs],
+    )  # fmt: skip
+
+
+def summarise(runs: list[Row]) -> str:
+    """A line of JSON for each run, by arm and seed."""
+    arms = list(ARMS)
+    runs = sorted(runs, key=lambda run: (arms.index(run["arm"]), run["seed"]))
+    return "".join(json.dumps(short(run), separators=(",", ":")) + "\n" for run in runs)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--table", action="store_true", help="print what is there, run nothing")
+    parser.add_argument("--summary", action="store_true", help="write what the notebook reads")
     parser.add_argument("--arm", choices=ARMS, help="a single run, which is printed and not kept")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--worker", default="0/1", help="K/N: every N-th run, from the K-th on")
@@ -193,7 +217,9 @@ def main() -> None:
     if options.arm:
         print(json.dumps(one_run(options.arm, options.seed), indent=1))
         return
-    if not options.table:
+    if options.summary:
+        SUMMARY.write_text(summarise(stored(RESULTS)), encoding="utf-8", newline="\n")
+    elif not options.table:
         k, n = map(int, options.worker.split("/"))
         wanted = [dict(arm=arm, seed=seed) for seed in SEEDS for arm in ARMS][k::n]
         for settings in wanted:

@@ -11,6 +11,7 @@ Works with any model that has one output for each class, on PyTorch's tensors an
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,9 +29,9 @@ CAUSES = {
     "slow": "the logits already differ between images: it may only be slow to start",
 }
 ADVICE = {
-    "all dead": "start anew without the last ReLU, or with a lower learning rate and zero biases",
-    "constant": "try a lower learning rate, Kaiming's first weights, or normalisation",
-    "slow": "wait an epoch; then try Kaiming's first weights, or momentum",
+    "all dead": "waiting is of no use; start anew, without the last ReLU",
+    "constant": "try Kaiming's first weights, or normalisation",
+    "slow": "wait another epoch, or start anew with Kaiming's first weights",
 }
 
 
@@ -72,18 +73,26 @@ def cause(loss: float, largest: float, spread: float, classes: int) -> str | Non
     return "constant" if spread < CONSTANT else "slow"
 
 
+def say(warning: str) -> None:
+    """Print a warning of the monitor, in lines that a page can show."""
+    print(textwrap.fill(warning, 78, subsequent_indent="    "))
+
+
 class CollapseMonitor:
     """An observer of a run that warns early, in plain words, and keeps what it saw.
 
     ``fit(..., observers=[CollapseMonitor()])``. `tell` takes each warning as a text; `classes`:
     names for the classes, else they are numbered. Each warning is told once, and again only after
-    it went away. `shares` holds, for each judgement, the epoch and the list of `own_positive`.
+    it went away; that a run is slow is told after its first epoch. `shares` holds, for each
+    judgement, the epoch and the list of `own_positive`. The images are those of the training steps,
+    so with dropout on.
     """
 
-    def __init__(self, tell: Callable[[str], None] = print, classes: Sequence[str] = ()) -> None:
+    def __init__(self, tell: Callable[[str], None] = say, classes: Sequence[str] = ()) -> None:
         self.tell, self.classes = tell, tuple(classes)
         self.shares: list[tuple[float, list[float | None]]] = []
-        self._told: set[str] = set()
+        self._why: str | None = None  # what was told last: the cause of a plateau,
+        self._dead: set[int] = set()  # and the dead classes
         self._begin(Started(1, 1, WINDOW, {}))
 
     def _begin(self, event: Started) -> None:
@@ -126,19 +135,16 @@ class CollapseMonitor:
         why = cause(float(self._loss) / n, largest, spread, len(mean))
         shares = self._counts.shares()
         self.shares.append((epoch, shares))
-        warnings = {}
-        if why:
+        dead = set() if why == "all dead" or bool(self._negative) else set(dead_classes(shares))
+        if why == "slow" and epoch < 1:
+            why = None  # good runs begin so, too
+        if why and why != self._why:
             loss = f"the loss is near ln {len(mean)} = {math.log(len(mean)):.2f}"
-            warnings[why] = f"{loss}: {CAUSES[why]}; {ADVICE[why]}"
-        if why != "all dead" and not bool(self._negative):
-            warnings |= {
-                f"class {c}": f"class {self._name(c)} is dead: "
-                "none of its own images has a positive logit"
-                for c in dead_classes(shares)
-            }
-        for key in warnings.keys() - self._told:
-            self.tell(f"epoch {epoch:.1f}: {warnings[key]}")
-        self._told = set(warnings)
+            self.tell(f"epoch {epoch:.1f}: {loss}: {CAUSES[why]}; {ADVICE[why]}")
+        if new := sorted(dead - self._dead):
+            names = ", ".join(map(self._name, new))
+            self.tell(f"epoch {epoch:.1f}: dead: {names} (no own image has a positive logit)")
+        self._why, self._dead = why, dead
         self._clear()
 
     def _name(self, c: int) -> str:

@@ -171,3 +171,9 @@ def test_the_live_run_shows_what_the_notebook_says_for_nine_of_ten_seeds(monkeyp
     runs = importlib.import_module("runs").stored(live.RESULTS)
     assert sorted(run["seed"] for run in runs) == list(range(10))
     assert all(count >= 9 for count in live.held(runs).values()), live.held(runs)
+
+
+def test_warnings_are_printed_in_lines_that_a_page_can_show(capsys):
+    CollapseMonitor().tell("dead: " + "ankle boot, " * 20)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 1 and max(map(len, lines)) <= 78

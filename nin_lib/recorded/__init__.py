@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..history import EpochEnd, History
+
 if TYPE_CHECKING:
     from ..torch import NiN
+    from ..widgets import LiveCurves
 
 FOLDER = Path(__file__).parent
 
@@ -44,3 +47,62 @@ def weights_file(name: str) -> Path:
     if name not in known:
         raise ValueError(f"there is no trained network {name!r}; there are {', '.join(known)}")
     return known[name]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was watched, to be looked at again.
+
+    `history`: its rows, and what it was made of and on; `series`: the points of its curves, each an
+    epoch and a value, named as `LiveCurves.add` names them; `classes`: their "names", the epochs
+    "x" of the judgements, and for each class its "shares" at these; `told`: what the collapse
+    monitor said.
+    """
+
+    history: History
+    series: dict[str, list[tuple[float, float]]]
+    classes: dict[str, Any]
+    told: list[str]
+
+    def curves(self, title: str = "", below: dict[str, Run] | None = None) -> LiveCurves:
+        """Its live curves, the last line of a cell; pale below them, other runs by name."""
+        from ..widgets import LiveCurves
+
+        names, epochs = self.classes["names"], self.history.last["epoch"]
+        with LiveCurves(epochs, title, classes=names, at_once=False) as curves:
+            for name, other in (below or {}).items():
+                curves.compare(other.history, name)
+            for series in ("train_loss", "train_accuracy"):
+                for x, y in self.series[series]:
+                    curves.add(series, x, y)
+            for row in self.history.rows:
+                curves(EpochEnd(row, 0))
+            for x, *shares in zip(self.classes["x"], *self.classes["shares"], strict=True):
+                curves.add_classes(x, shares)
+        return curves
+
+
+def run(name: str) -> Run:
+    """A recorded class run.
+
+    "class-collapse": the published recipe; "class-kaiming": the same with Kaiming's first weights;
+    "class-default": the default recipe. All with seed 0, made by tools/record_collapse.py.
+    Raises `ValueError`, with the names there are, for another name.
+    """
+    known = {path.stem: path for path in sorted(FOLDER.glob("*.json"))}
+    if name not in known:
+        raise ValueError(f"there is no recorded run {name!r}; there are {', '.join(known)}")
+    stored = json.loads(known[name].read_text(encoding="utf-8"))
+    history = History(stored["rows"], stored["about"])
+    return Run(history, stored["series"], stored["classes"], stored["told"])
+
+
+def study() -> list[dict[str, Any]]:
+    """The runs of benchmarks/collapse_study.py: who failed, and which classes died.
+
+    Of each run its `arm`, `seed`, `last_relu` and `momentum`, whether it `failed`, and lists with
+    an entry for each epoch, all of the held-out images: `loss`, `accuracy`, and `dead`, the classes
+    of which no image had a positive logit. Lists end early where the loss was no number.
+    """
+    lines = (FOLDER / "collapse_study.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]

@@ -53,7 +53,8 @@ class LiveCurves(Instrument):
     `epochs`: how far the horizontal axis reaches (an observed run says so itself); `title`: a name
     for the run; `log`: show the loss on a logarithmic scale, which the reader can switch (the still
     picture is always linear); `classes`: names for the classes, else they are numbered; `keep`: a
-    second run on the same curves leaves the first one below it, pale; `question`: a prediction to
+    second run on the same curves leaves the first one below it, pale; `at_once`: a notebook shows
+    the curves when a run begins, and not only where they are shown; `question`: a prediction to
     commit to; `clock`: seconds that never go back, for tests.
     """
 

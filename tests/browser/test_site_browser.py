@@ -1,5 +1,6 @@
 """The whole site, walked through: every page, light and dark, wide and narrow."""
 
+import gzip
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
@@ -8,6 +9,7 @@ from bs4 import BeautifulSoup
 from .harness import accessibility, browser_page
 
 WIDTHS = (1280, 390)
+FIRST_VISIT = 1_500_000  # bytes over the wire, compressed
 
 
 def pages(book):
@@ -63,3 +65,18 @@ def test_every_page_is_clean(book, site, playwright, scheme):
                 errors.clear()  # axe-core asks for style sheets of its own accord
     assert others == []
     assert faults == []
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(200)
+def test_a_first_visit_is_light(book, site, playwright):
+    sizes = {}
+    for path in pages(book):
+        if path.startswith("notebooks/"):
+            received = {}
+            with browser_page(playwright) as (page, _, _):
+                page.on("response", lambda it, received=received: received.update({it.url: it}))
+                page.goto(f"{site}/{path}", wait_until="networkidle")
+                sizes[path] = sum(len(gzip.compress(it.body())) for it in received.values())
+    assert len(sizes) > 5 and min(sizes.values()) > 100_000
+    assert max(sizes.values()) < FIRST_VISIT, sizes
