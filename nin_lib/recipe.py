@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 
 from .spec import require_int
@@ -81,9 +82,12 @@ class Size:
     input_size: int | None  # side in pixels to which images are enlarged; None: as they are
 
 
+# For those who only want to see everything run: a single epoch in class.
+QUICK = os.environ.get("NIN_QUICK") == "1"
+
 # The same cells and commands at two sizes: one for a laptop in class, one for a GPU or an evening.
 SIZES = {
-    "class": Size("paper-mnist", "mini", epochs=3, batch_size=64, input_size=None),
+    "class": Size("paper-mnist", "mini", epochs=1 if QUICK else 3, batch_size=64, input_size=None),
     "full": Size("chapter", "full", epochs=10, batch_size=128, input_size=224),
 }
 

@@ -154,6 +154,20 @@ def test_a_quick_run_says_so_to_the_notebook_and_writes_nothing(pair: Pair) -> N
     assert pair.ipynb.read_bytes() == before
 
 
+def test_a_quick_run_runs_the_cells_twice_in_one_kernel(pair: Pair) -> None:
+    once = HEADER + '# %%\nassert "x" not in globals()\n\n# %%\nx = 1\n'
+    pair.py.write_text(once)
+    with pytest.raises(notebooks.NotebookError, match="cell 3 failed"):
+        notebooks.build(pair.py, quick=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("stem", REAL_PAIRS)
+def test_every_notebook_runs_twice_in_one_kernel(stem: str) -> None:
+    assert notebooks.build(notebooks.FOLDER / f"{stem}.py", quick=True) == "ran"
+
+
 def test_a_failing_cell_is_named_and_the_old_notebook_stays(
     pair: Pair, capsys: pytest.CaptureFixture[str]
 ) -> None:

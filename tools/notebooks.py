@@ -3,7 +3,8 @@
 Each notebook is a pair in notebooks/: people edit `NN_name.py`; `NN_name.ipynb` is made from it.
 
     python tools/notebooks.py build [NAME ...]   # execute, freeze, write the .ipynb
-    python tools/notebooks.py build --quick      # execute only, with NIN_QUICK=1, and write nothing
+    python tools/notebooks.py build --quick      # execute twice in one kernel, with NIN_QUICK=1,
+                                                 # and write nothing
     python tools/notebooks.py check [NAME ...]   # list everything that is wrong with the pairs
 
 A frozen notebook holds only what another run would produce again: no times, no random ids, no
@@ -106,10 +107,14 @@ class _KernelManager(AsyncKernelManager):
 
 
 def execute(nb: NotebookNode, folder: Path, quick: bool = False) -> None:
-    """Run the cells of `nb` in place, top to bottom, with `folder` as the working directory."""
+    """Run the cells of `nb` in place, top to bottom, with `folder` as the working directory.
+
+    `quick`: with NIN_QUICK=1, and then once more from the top, as a reader may who changed a cell.
+    """
     env = {key: value for key, value in os.environ.items() if key != "NIN_QUICK"}
     if quick:
         env["NIN_QUICK"] = "1"
+        nb.cells += copy.deepcopy(nb.cells)
     client = NotebookClient(
         nb,
         kernel_manager_class=_KernelManager,
@@ -132,9 +137,13 @@ def build(py_path: Path, quick: bool = False) -> str:
     ipynb_path = py_path.with_suffix(".ipynb")
     if not py_path.exists():
         raise NotebookError(f"{py_path}: no such file; notebooks are made from their .py half")
-    nb = jupytext.read(py_path, fmt="py:percent")
+    return make(jupytext.read(py_path, fmt="py:percent"), py_path, ipynb_path, quick)
+
+
+def make(nb: NotebookNode, py_path: Path, ipynb_path: Path, quick: bool = False) -> str:
+    """Execute `nb`, which comes from `py_path`, beside `ipynb_path`, where it goes; as `build`."""
     try:
-        execute(nb, py_path.parent, quick)
+        execute(nb, ipynb_path.parent, quick)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         raise NotebookError(f"{py_path}: {_failed_cell(nb)}\n{error}") from error
     if quick:
@@ -200,11 +209,15 @@ def problems(py_path: Path, ipynb_path: Path) -> list[str]:
         return [f"{ipynb_path}: its other half {py_path.name} is missing; write it, or delete this"]
     if not ipynb_path.exists():
         return [f"{py_path}: its other half {ipynb_path.name} is missing; {REMAKE}"]
+    return differences(jupytext.read(py_path, fmt="py:percent"), ipynb_path)
+
+
+def differences(source: NotebookNode, ipynb_path: Path) -> list[str]:
+    """List what is wrong with the notebook at `ipynb_path`, which was made from `source`."""
     try:
         nb = nbformat.read(ipynb_path, as_version=4)
     except (ValueError, AttributeError, nbformat.ValidationError) as error:
         return [f"{ipynb_path}: not a notebook ({error}); {REMAKE}"]
-    source = jupytext.read(py_path, fmt="py:percent")
     found = [*_size_problems(ipynb_path), *_step_problems(source, nb), *_cell_problems(nb)]
     found += _compared_problems(nb)
     if not found and freeze(nb) != nb:
@@ -307,7 +320,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the notebooks are")
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("build", help="execute each .py, freeze it, write its .ipynb")
-    make.add_argument("--quick", action="store_true", help="with NIN_QUICK=1, and write nothing")
+    make.add_argument("--quick", action="store_true", help="run twice; write nothing")
     check = commands.add_parser("check", help="list everything that is wrong with the pairs")
     for command in (make, check):
         command.add_argument("names", nargs="*", metavar="NAME", help="such as 01_why_nin")
