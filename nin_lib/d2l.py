@@ -169,7 +169,7 @@ def train_in_slices(d2l: Any) -> None:
     d2l.Classifier.training_step = training_step
     note(
         f"d2l.jax.Classifier.training_step: takes a batch in slices of {SLICE} and compiles all of "
-        "it; the gradient is that of the whole batch, which would need far more memory"
+        "it; the gradient is that of the whole batch, but for the draw of dropout"
     )
 
 

@@ -14,7 +14,7 @@
 # %% [markdown]
 # # 1. Why Network in Network
 #
-# Around 2013 an image classifier usually had two parts: convolutions that look for patterns, then a *head* of dense layers that decides. The head looks harmless. In this notebook you find out what it costs, and what Network in Network (NiN) puts in its place.
+# Around 2013 an image classifier usually had two parts: convolutions that look for patterns, then a *[head](../book/glossary.md#head)* of [dense layers](../book/glossary.md#dense-layer) that decides. The head looks harmless. In this notebook you find out what it costs, and what Network in Network (NiN) puts in its place.
 #
 # **You will learn**
 #
@@ -42,7 +42,7 @@ for row in shape_flow(alexnet):
 # %% [markdown]
 # Read it from top to bottom: the maps become smaller and more numerous, until 256 maps of 5×5 numbers are left. Then three dense layers, the *head*, turn them into 10 numbers, one for each class.
 #
-# **Predict before you go on.** Eight layers of this network have parameters: five convolutions and three dense layers. What percentage of all its parameters is in the three dense layers? Write your guess into the next cell.
+# **Predict before you go on.** Eight layers of this network have [parameters](../book/glossary.md#parameters): five convolutions and three dense layers. What percentage of all its parameters is in the three dense layers? Write your guess into the next cell.
 
 # %%
 my_guess = 50  # percent

@@ -19,7 +19,7 @@
 # **You will learn**
 #
 # 1. to compute a 1×1 convolution by hand, and to write it in four equal ways;
-# 2. why a stack of them with ReLUs is *a multilayer perceptron (MLP) applied at every pixel*, and what the ReLUs are for;
+# 2. why a stack of them with ReLUs is *a [multilayer perceptron](../book/glossary.md#multilayer-perceptron) (MLP) applied at every pixel*, and what the ReLUs are for;
 # 3. what a 1×1 convolution cannot see.
 #
 # **You need** matrix products, and [notebook 1](01_why_nin.ipynb). **Time** about 25 minutes.
@@ -41,7 +41,7 @@ torch.set_printoptions(precision=3, sci_mode=False)
 # %% [markdown]
 # ## One small image, by hand
 #
-# An image is C×H×W numbers: C channels, H height, W width. Ours has C = 2, H = 3, W = 4. All of them differ from each other, and from the number of output channels, which will be 5: that way a mix-up of two axes cannot go unnoticed.
+# An image is C×H×W numbers: C [channels](../book/glossary.md#channel), H height, W width. Ours has C = 2, H = 3, W = 4. All of them differ from each other, and from the number of output channels, which will be 5: that way a mix-up of two axes cannot go unnoticed.
 
 # %%
 C_in, C_out, H, W = 2, 5, 3, 4

@@ -41,7 +41,7 @@ _ = torch.manual_seed(0)
 # %% [markdown]
 # ## Six layers
 #
-# The first convolution has a kernel size, a stride and a padding to choose. The two others are 1×1. A ReLU follows each one; without them all three convolutions would be one.
+# The first convolution has a kernel size, a stride and a padding to choose. The two others are 1×1. A [ReLU](../book/glossary.md#relu) follows each one; without them all three convolutions would be one.
 
 # %%
 def nin_block(in_channels, out_channels, kernel_size, stride, padding):

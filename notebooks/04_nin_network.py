@@ -39,7 +39,7 @@ _ = torch.manual_seed(0)
 # %% [markdown]
 # ## Assembled
 #
-# The kernel sizes 11, 5, 3 and the widths 96, 256, 384 are AlexNet's. A max pooling of 3×3 with stride 2 follows each of the first three blocks. The fourth block has as many channels as there are classes, and the mean of each of its maps is the *logit* of a class: the score that softmax turns into a probability. Dropout before the last block sets half of the numbers to zero at random, during training only. `AdaptiveAvgPool2d(1)` averages each map to one number, whatever its size; `Flatten` removes the two axes of length 1 that remain. The block is the one of notebook 3, with its three widths named.
+# The kernel sizes 11, 5, 3 and the widths 96, 256, 384 are AlexNet's. A max pooling of 3×3 with stride 2 follows each of the first three blocks. The fourth block has as many channels as there are classes, and the mean of each of its maps is the *[logit](../book/glossary.md#logit)* of a class: the score that softmax turns into a probability. [Dropout](../book/glossary.md#dropout) before the last block sets half of the numbers to zero at random, during training only. `AdaptiveAvgPool2d(1)` averages each map to one number, whatever its size; `Flatten` removes the two axes of length 1 that remain. The block is the one of notebook 3, with its three widths named.
 
 # %%
 model = nn.Sequential(
@@ -59,7 +59,7 @@ print(f"{sum(p.numel() for p in model.parameters()):,} parameters")
 # %% [markdown]
 # ## The shape after every layer
 #
-# One rule is enough for convolutions and for poolings. From $n$ pixels, with kernel size $k$, padding $p$ and stride $s$, there come
+# One rule is enough for convolutions and for poolings. From $n$ pixels, with kernel size $k$, [padding](../book/glossary.md#padding) $p$ and [stride](../book/glossary.md#stride) $s$, there come
 #
 # $$\left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1.$$
 #
@@ -210,7 +210,7 @@ with torch.no_grad():
 print("same logits:", same)
 
 # %% [markdown]
-# Here is the whole network, with parameters and multiply-adds. The *receptive field* is the side of the square of input pixels that one number depends on: 195 of 224 pixels at the end of the blocks. (The last figure, 323, is more than the image has: seen from the edge of a map, the square reaches over the edge of the image.) One layer does more than half of the work. **Which one?**
+# Here is the whole network, with parameters and multiply-adds. The *[receptive field](../book/glossary.md#receptive-field)* is the side of the square of input pixels that one number depends on: 195 of 224 pixels at the end of the blocks. (The last figure, 323, is more than the image has: seen from the edge of a map, the square reaches over the edge of the image.) One layer does more than half of the work. **Which one?**
 
 # %%
 print(text_table(spec))

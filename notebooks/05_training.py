@@ -22,7 +22,7 @@
 # 2. to train the network and read its loss and accuracy while it learns;
 # 3. to see where it errs, and to keep the test images for the last number.
 #
-# **You need** [notebook 4](04_nin_network.ipynb), and to have met the cross-entropy loss. **Time** about 20 minutes.
+# **You need** [notebook 4](04_nin_network.ipynb), and to have met the [cross-entropy](../book/glossary.md#cross-entropy) loss. **Time** about 20 minutes.
 #
 # **From memory:** What turns the last maps into logits? What are the sizes on the way from 224 to 5?
 
@@ -59,7 +59,7 @@ print(text_table(network("paper-mnist")))
 #
 # ## The images
 #
-# Fashion-MNIST (Xiao, Rasul and Vollgraf 2017): grey pictures of ten kinds of clothing, shoes and bags. A small balanced selection comes with this chapter. It has three parts: *training* images to learn from, *held-out* images for every choice that we make on the way, and *test* images that are looked at once, for the number at the end.
+# Fashion-MNIST (Xiao, Rasul and Vollgraf 2017): grey pictures of ten kinds of clothing, shoes and bags. A small balanced selection comes with this chapter. It has three parts: *training* images to learn from, *[held-out](../book/glossary.md#held-out-images)* images for every choice that we make on the way, and *[test](../book/glossary.md#test-images)* images that are looked at once, for the number at the end.
 
 # %%
 mini = load("mini")
@@ -126,14 +126,14 @@ for step in range(3):
     print(f"step {step + 1}: {tuple(logits.shape)} logits, loss {loss.item():.2f}")
 
 # %% [markdown]
-# `fit` is this loop with a few things around it: the sample order of each epoch, a learning rate that may change from step to step, a look at the held-out images after each epoch, and observers, such as the curves below. It knows nothing of NiN; you could give it any classifier. What it does is decided by the *recipe*, which is a handful of plain values:
+# `fit` is this loop with a few things around it: the sample order of each epoch, a learning rate that may change from step to step, a look at the held-out images after each epoch, and observers, such as the curves below. It knows nothing of NiN; you could give it any classifier. What it does is decided by the *[recipe](../book/glossary.md#recipe)*, which is a handful of plain values:
 
 # %%
 for name, value in vars(how).items():
     print(f"{name:14}{value}")
 
 # %% [markdown]
-# A word on each: *momentum* keeps part of the previous step, and *nesterov* is a variant of it. *One-cycle*: the learning rate rises over the first fifth of the steps (`warmup`) to 0.05, then falls to almost nothing. *clip*: a gradient longer than 1 is shortened to 1. *kaiming*: first weights scaled so that signals keep their size through ReLUs, and biases that start at zero. *last_relu* False: no ReLU after the last convolution, so that a logit can be negative.
+# A word on each: *[momentum](../book/glossary.md#momentum)* keeps part of the previous step, and *nesterov* is a variant of it. *One-cycle*: the learning rate rises over the first fifth of the steps (`warmup`) to 0.05, then falls to almost nothing. *clip*: a gradient longer than 1 is shortened to 1. *kaiming*: first weights scaled so that signals keep their size through ReLUs, and biases that start at zero. *last_relu* False: no ReLU after the last convolution, so that a logit can be negative.
 #
 # **Predict** before you start: where will the training loss be after one epoch, near ln 10 or clearly below? Which will be higher in the first epoch, the accuracy on the training images or on the held-out ones?
 #

@@ -14,7 +14,7 @@
 # %% [markdown]
 # # 6. Global average pooling
 #
-# The last block leaves one map for each class, and the mean of that map is the class's logit. What is it that is averaged there? What can you read off it, and what not?
+# The last block leaves one [map for each class](../book/glossary.md#class-map), and the mean of that map is the class's logit. What is it that is averaged there? What can you read off it, and what not?
 #
 # **You will learn**
 #

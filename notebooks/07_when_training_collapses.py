@@ -116,7 +116,7 @@ def told(run):
 told(published)
 
 # %% [markdown]
-# The loss rests at ln 10, and the monitor names *two* things. The logits differ a little between images: this may be no more than a **slow start**. And there is a **dead class**. Take care of the first: Xavier's first weights let signals fade on their way through the ReLUs, Kaiming's are made to keep their size (He et al. 2015). **Predict:** with this one change, will the loss leave ln 10 in the first epoch? And will all the classes live?
+# The loss rests at ln 10, and the monitor names *two* things. The logits differ a little between images: this may be no more than a **slow start**. And there is a **dead class**. Take care of the first: Xavier's [first weights](../book/glossary.md#initialisation) let signals fade on their way through the ReLUs, Kaiming's are made to keep their size (He et al. 2015). **Predict:** with this one change, will the loss leave ln 10 in the first epoch? And will all the classes live?
 
 # %%
 kaiming = recorded.run("class-kaiming")

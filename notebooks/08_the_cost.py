@@ -22,7 +22,7 @@
 # 2. to say where a network spends each of the three, and what a change of design does to them;
 # 3. to estimate the memory of training and of prediction.
 #
-# **You need** the shapes of [notebook 4](04_nin_network.ipynb). **Time** about 20 minutes.
+# **You need** the shapes of [notebook 4](04_nin_network.ipynb). **Time** about 30 minutes.
 #
 # **From memory**, about the notebook before: When do we call a class dead, and why does nothing pull it up again? A loss rests at ln 10: which three causes can that have?
 
@@ -49,8 +49,8 @@ _ = torch.manual_seed(0)
 # A 3×3 convolution from 2 channels to 4, with padding 1, gets a map of 6×6. **On paper:**
 #
 # - How many *parameters* has it? Weights and biases.
-# - How many *multiply-adds* does one image take? Each number that comes out is a sum of products, one for each weight of a kernel. (The bias is not counted.)
-# - How many *activations* come out? That is the word for the numbers in a feature map.
+# - How many *[multiply-adds](../book/glossary.md#multiply-adds)* does one image take? Each number that comes out is a sum of products, one for each weight of a kernel. (The bias is not counted.)
+# - How many *[activations](../book/glossary.md#activation)* come out? That is the word for the numbers in a feature map.
 #
 # Which of the three change when the map is twice as high and twice as wide?
 
@@ -112,7 +112,7 @@ def count(model, image):
 # - (b) slightly fewer, as with the multiply-adds;
 # - (c) more.
 #
-# LeNet dates from 1998, AlexNet from 2012, VGG from 2014. All are counted as *Dive into Deep Learning* adapts them to ten classes and grey images of 224×224 pixels (LeNet: 28×28). NiN is the four-block network of this chapter, which is not in the paper. On the device `meta`, PyTorch works out all the shapes and holds no numbers, so even VGG-11 needs no memory here.
+# LeNet dates from 1998, AlexNet from 2012, VGG from 2014. All are counted as *Dive into Deep Learning* adapts them to ten classes and grey images of 224×224 pixels (LeNet: 28×28; AlexNet's two dropouts are left out). NiN is the four-block network of this chapter, which is not in the paper. On the device `meta`, PyTorch works out all the shapes and holds no numbers, so even VGG-11 needs no memory here.
 
 # %%
 NAMES = {"lenet": "LeNet", "alexnet": "AlexNet",
@@ -169,7 +169,7 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# From left to right the diamond moves past AlexNet's dot. **Far fewer parameters need not mean far less work, and can go with more activations.**
+# From the first panel to the third, the diamond moves past AlexNet's dot. **Far fewer parameters need not mean far less work, and can go with more activations.**
 #
 # ## Where does NiN spend it?
 #
@@ -233,7 +233,7 @@ for key in ("nin-dense-10", "nin-alexnet-head"):
 #
 # <details><summary>Why (a) and (c) are tempting, and wrong</summary>
 #
-# (a) would be right if NiN had nothing but 1×1 convolutions. And both of them let the activations grow with the kernel. How many numbers come out depends on channels and places, not on how many weights go into each.
+# (a) would be right about parameters and work if NiN had nothing but 1×1 convolutions. And (a) and (c) both let the activations grow with the kernel. How many numbers come out depends on channels and places, not on how many weights go into each.
 #
 # </details>
 #
@@ -341,11 +341,11 @@ plt.show()
 #
 # <details><summary>Why (a) and (b) are tempting, and wrong</summary>
 #
-# (a) is right for the parameters' part of the sum, and that is the smaller part in both networks here. (b) might be a compromise between parameters and work. But what waits are the activations, and NiN has more than twice as many.
+# (a) is right for the parameters' part of the sum, and without momentum that is the smaller part in both networks. (b) might be a compromise between parameters and work. But what waits are the activations, and NiN has more than twice as many.
 #
 # </details>
 #
-# > **Misconception: "few parameters, so it is lean to train."** What fills the memory in training is mostly activations times batch. (A real run takes more than this sum: gradients of the maps come and go, and libraries work with buffers of their own.)
+# > **Misconception: "few parameters, so it is lean to train."** With a batch like this, most of what fills the memory is activations times batch; AlexNet with momentum is the exception. (A real run takes more than this sum: gradients of the maps come and go, and libraries work with buffers of their own.)
 #
 # ## Memory in prediction
 #
@@ -368,7 +368,7 @@ for key in ("alexnet", "chapter"):
     print(f"{NAMES[key]:10}{weights:>10.1f}{pair:>14.1f}{both:>10.1f}")
 
 # %% [markdown]
-# NiN, by far. In prediction with one image the parameters decide, and there small *is* lean. (For a batch, only the pair is multiplied.)
+# NiN, by far. In prediction with one image the parameters decide, and there small *is* lean. (For a batch the pair is multiplied, and NiN's pair is the larger one.)
 #
 # ## Time
 #
@@ -417,7 +417,7 @@ mine = {
     "parameters": None,
     "multiply-adds": None,
     "activations that come out": None,
-    "bytes for weights, gradients and momentum": None,
+    "bytes for parameters, gradients and momentum": None,
     "bytes of its output that wait, for a batch of 32": None,
 }
 
@@ -440,8 +440,8 @@ for (what, number), true in zip(mine.items(), truth, strict=True):
 #
 # ## Take-aways
 #
-# 1. Parameters come from kernels and channels, activations from channels and places, multiply-adds are weights times places. All three can be counted without a single number being computed.
+# 1. Parameters come from kernels and channels, activations from channels and places, multiply-adds are weights times places. All three can be counted without running the network.
 # 2. NiN has far fewer parameters than AlexNet, not much less work, and more activations. Its 1×1 convolutions are cheap in weights and dear in maps; a dense head is the other way round.
-# 3. Training holds the activations of all layers for the whole batch, and two or three numbers for each parameter. Prediction holds the parameters and one pair of maps. So NiN is lean in prediction, and not in training.
+# 3. Training holds the activations of all layers for the whole batch, and two or three numbers for each parameter. Prediction holds the parameters and one pair of maps. So NiN is lean with few images at a time, in training as in prediction, and not with many.
 #
-# **Before you go on, from memory:** Which of the three counts changes with the size of the image? Why does training need so much more memory than prediction? Why does NiN overtake AlexNet in training memory as the batch grows?
+# **Before you go on, from memory:** Which of the three counts change with the size of the image? Why does training need so much more memory than prediction? Why does NiN overtake AlexNet in training memory as the batch grows?

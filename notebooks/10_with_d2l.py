@@ -22,9 +22,9 @@
 # 2. to write the network as d2l writes it, and to train it with d2l's own `Trainer` and live curves;
 # 3. to tell shuffled *samples* from shuffled *batches*.
 #
-# **You need** [notebook 5](05_training.ipynb), and d2l: `pip install -c constraints.txt -e ".[d2l]"`, then `pip install --no-deps d2l==1.0.3`. **Time** about 15 minutes.
+# **You need** [notebook 5](05_training.ipynb), and d2l: `pip install -c constraints.txt -e ".[d2l,tensorflow,jax]"`, then `pip install --no-deps d2l==1.0.3`. (Without TensorFlow and JAX, only PyTorch's cells run.) **Time** about 15 minutes.
 #
-# **From memory**, about [notebook 9](09_three_frameworks.ipynb): Where do TensorFlow and JAX keep the channels? Which difference between the frameworks matters most when you compare two runs?
+# **From memory**, about [notebook 9](09_three_frameworks.ipynb): Where do Keras and Flax keep the channels? Which difference between the frameworks matters most when you compare two runs?
 
 # %%
 # %load_ext nin_lib.engine.side_by_side
@@ -81,17 +81,17 @@ for line in nin_lib.d2l.patched():
 #
 # | where | what happens without it | what is done |
 # |---|---|---|
-# | TensorFlow | Keras 3 stores a `loss` of its own in each model, over the method of that name that d2l's models have; `Trainer.fit` then calls what is no function | `tf.keras` is the old Keras 2, from the package tf_keras. It is chosen by an environment variable that is read once, so `enable` comes before any other use of TensorFlow |
+# | TensorFlow | Keras 3 stores a `loss` of its own in each model, over the method of that name that d2l's models have; `Trainer.fit` then calls `None` | `tf.keras` is the old Keras 2, from the package tf_keras. It is chosen by an environment variable that is read once, so `enable` comes before any other use of TensorFlow |
 # | JAX | `jax.random.PRNGKeyArray` is gone, and `Trainer.fit` asks for it | the old name points to `jax.Array` |
-# | JAX | a random seed is drawn up to `1e6`, which is a float, and newer Python wants an integer | the limit is an integer |
-# | JAX | the loss is compiled, its gradient is not: memory for a whole large batch is held in between | the batch is taken in slices, compiled whole; the gradient is the same |
+# | JAX | a random seed is drawn up to `1e6`, which is a float, and Python 3.12 and newer want an integer | the limit is an integer |
+# | JAX | forward and backward are compiled apart, and all that lies between them is held for the whole batch | the batch is taken in slices, each compiled as a whole; the gradient is the same but for rounding and the draw of dropout |
 # | all | the images are downloaded, or are kept enlarged | the images of this chapter come in their place |
 #
-# Nothing else is touched. Programs that were written for d2l run as they are.
+# Nothing else is touched. A program from the book's section on NiN runs as it is, but on this chapter's small set unless you say `data="full"`, and it is judged on held-out images, not on the test images.
 #
 # ## The network, as d2l writes it
 #
-# A d2l model is a `Classifier` with a `net`. `save_hyperparameters` keeps the arguments as attributes, `layer_summary` sends zeros through and prints what comes out of each layer. Before you run it, **write down** the sizes from 224 to 1 once more.
+# A d2l model is a `Classifier` with a `net`. `save_hyperparameters` keeps the arguments as attributes, `layer_summary` sends a made-up batch through and prints what comes out of each layer. Before you run it, **write down** the sizes from 224 to 1 once more.
 
 # %%
 # %%pytorch
@@ -300,14 +300,16 @@ for framework in ("pytorch", "tensorflow", "jax"):
     print(f"{framework}: every loss within 0.5 of guessing: {near}")
 
 # %% [markdown]
-# About what guessing costs. Twelve steps teach a network of this depth nothing yet; they show that everything runs. For a real run you want the full set at 224×224, and a GPU or an evening:
+# About what guessing costs. After twelve steps nothing has been learnt that shows here; what they show is that everything runs. For a real run you want the full set at 224×224, and a GPU or an evening:
 #
 # ```python
 # data = d2l.FashionMNIST(batch_size=128, resize=(224, 224), data="full")
-# d2l.Trainer(max_epochs=10, num_gpus=1).fit(NiN(lr=0.05), data)
+# model = NiN(lr=0.05)
+# model.apply_init([next(iter(data.train_dataloader()))[0]], d2l.init_cnn)
+# d2l.Trainer(max_epochs=10, num_gpus=1).fit(model, data)
 # ```
 #
-# This is the *published* recipe, and many of its runs get stuck, here as in d2l's own book; [notebook 7](07_when_training_collapses.ipynb) says why. A run that stays at ln 10 is no sign that something was mended badly.
+# This is how the later edition of the book trains it, in PyTorch's words: plain gradient descent at a rate of 0.05, Xavier's first weights, a last ReLU. Many such runs get stuck, here as in the book; [notebook 7](07_when_training_collapses.ipynb) looks into it. A run that stays at ln 10 is no sign that something was mended badly.
 #
 # The older style of d2l, a function instead of a class, works as well, for PyTorch: `d2l.load_data_fashion_mnist(batch_size, resize=224)` gives the two loaders, and `d2l.train_ch6(net, train, test, num_epochs, lr, d2l.try_gpu())` trains.
 #
@@ -329,20 +331,24 @@ for what, others in partners.items():
     print(f"{what} are shuffled: image 0 meets {sorted(others)}")
 
 # %% [markdown]
-# Shuffled batches always hold the same images, epoch after epoch; only their turn changes. A step of training follows the mean gradient of a batch, so there are as many different gradients to see as there are batches. And if the file is sorted by class, each batch knows one class only.
+# Shuffled batches always hold the same images, epoch after epoch; only their turn changes. A step of training follows the mean gradient of a batch, and the same images are always averaged together. And if the file is sorted by class, nearly every batch knows one class only.
 #
-# Our images shuffle samples, anew in each epoch, and the order is a function of the seed and the epoch. **Predict:** of the 128 images in the first batch of epoch 1, about how many stand in the first batch of epoch 2, with 6,000 images in all?
+# Our loaders shuffle samples, anew in each epoch, and the order is a function of the seed and the epoch. **Predict:** of the 128 images in the first batch of epoch 1, about how many stand in the first batch of epoch 2, with 6,000 images in all?
 
 # %%
 n = len(load("mini").train)
-first = [set(order(n, seed=0, epoch=epoch)[:128]) for epoch in (1, 2)]
+first = [set(order(n, seed=0, epoch=epoch)[:128]) for epoch in range(1, 12)]
+both = [len(now & then) for now, then in zip(first, first[1:], strict=False)]
 print(f"{n:,} images; expected in both: {128 * 128 / n:.1f}")
+print("found, from one epoch to the next:", both)
 again = [int(i) for i in order(n, seed=0, epoch=1)[:128]]
-print("far from all:", len(first[0] & first[1]) < 20)
+print("found in both:", len(first[0] & first[1]))
 print("the same seed and epoch, the same batch:", set(again) == first[0])
 
 # %% [markdown]
-# There is a second reason. To shuffle well, d2l's loaders keep images waiting, and they keep them *enlarged*. **Work out** how much memory 60,000 images of 224×224 need as 4-byte numbers, and how much they need as they are published, as bytes of 28×28.
+# A few of them, at times none: the batches are new ones.
+#
+# There is a second reason for loaders of our own. To shuffle, d2l's loaders for TensorFlow and JAX keep a whole epoch waiting, *enlarged*. **Work out** how much memory 60,000 images of 224×224 need as 4-byte numbers, and how much they need as they are published, as bytes of 28×28.
 
 # %%
 images = 60_000
@@ -386,6 +392,6 @@ for (what, number), true in zip(mine.items(), truth, strict=True):
 #
 # 1. d2l 1.0.3 goes in with `--no-deps`, and `enable` mends it. `patched` tells you every line of it.
 # 2. d2l's `Classifier`, `layer_summary` and `Trainer` work as in the book, with live curves in place of its board.
-# 3. Shuffled samples make new batches in each epoch; shuffled batches are the same batches in another order. And images are enlarged when their turn comes, not before.
+# 3. Shuffled samples make new batches in each epoch; shuffled batches are the same batches in another order. Our loaders enlarge an image when its turn comes, not before.
 #
-# **Before you go on, from memory:** Why `--no-deps`? What is it that Keras 3 overwrites? Why does a shuffled batch not replace a shuffled sample?
+# **Before you go on, from memory:** Why `--no-deps`? What is it that Keras 3 overwrites? Why are shuffled batches no substitute for shuffled samples?

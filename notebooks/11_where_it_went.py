@@ -14,7 +14,7 @@
 # %% [markdown]
 # # 11. Where it went
 #
-# NiN itself is hardly used today. Its 1×1 convolution is in most of what came after: you find it in five later blocks, and in a transformer. But first the paper's own networks.
+# NiN itself is hardly used today. Its 1×1 convolution is in much of what came after: you find it in five later blocks, and in a transformer. But first the paper's own networks.
 #
 # **You will learn**
 #
@@ -22,7 +22,7 @@
 # 2. to recognise the 1×1 convolution in five later blocks, and to work out what it saves;
 # 3. to show two equalities: a depthwise and a 1×1 convolution to *some* 3×3 convolution, and a transformer's MLP to two 1×1 convolutions.
 #
-# **You need** notebooks [2](02_one_by_one_convolution.ipynb) and [8](08_the_cost.ipynb). **Time** about 25 minutes.
+# **You need** notebooks [2](02_one_by_one_convolution.ipynb) and [8](08_the_cost.ipynb). **Time** about 35 minutes.
 #
 # **From memory:** On which axis does `nn.Linear` work, and where do the channels have to be? Which of parameters, multiply-adds and activations stay the same on a larger image?
 
@@ -157,7 +157,7 @@ for ceil_mode in (True, False):
 #
 # ## Before a large kernel: Inception
 #
-# GoogLeNet (Szegedy et al. 2015) took over both ideas of NiN, and says so: it ends in an average (and one dense layer), and it uses 1×1 convolutions everywhere. But mostly for something new: to *reduce* channels before a large kernel.
+# GoogLeNet (Szegedy et al. 2015) took over both ideas of NiN, and says so: it ends in an average (and one dense layer), and it uses 1×1 convolutions in every module. But mostly for something new: to *reduce* channels before a large kernel.
 #
 # **On paper:** a 5×5 convolution goes from 8 channels to 4. How many weights has it? Now a 1×1 convolution to 2 channels comes first, and the 5×5 goes from 2 to 4. How many weights do the two have together? (Leave the biases out. With stride 1 and a map that keeps its size, this is also the number of multiply-adds at each place.)
 
@@ -225,7 +225,7 @@ inception = SideBySide(
 show(inception, 192, 28, 28)
 
 # %% [markdown]
-# 64 + 128 + 32 + 32 = 256. And the ReLU behind each 1×1 is NiN's: the reduction is a layer of an MLP, too.
+# 64 + 128 + 32 + 32 = 256. Behind each 1×1 stands a ReLU, as in NiN: the reduction is not merely linear.
 #
 # ## Down and up again: ResNet
 #
@@ -285,7 +285,7 @@ print(f"{a / b:.1f} times the parameters")
 #
 # ## Space here, channels there: MobileNet
 #
-# An ordinary 3×3 convolution does two things at once: it looks around, and it mixes channels. MobileNet (Howard et al. 2017) parts them. A *depthwise* convolution looks around in each channel by itself, with one 3×3 kernel a channel. Then a 1×1 convolution mixes. Together they are called a *depthwise separable convolution*.
+# An ordinary 3×3 convolution does two things at once: it looks around, and it mixes channels. MobileNet (Howard et al. 2017) parts them. A *depthwise* convolution looks around in each channel by itself, with one 3×3 kernel a channel. Then a 1×1 convolution mixes. Together they are called a *[depthwise separable convolution](../book/glossary.md#depthwise-separable-convolution)*.
 #
 # **On paper:** from 8 channels to 16. How many weights has a 3×3 convolution, and how many have the two that replace it? What is the ratio, in terms of $k$ and $C_\text{out}$?
 
@@ -369,12 +369,12 @@ print(f"in the depthwise 7×7: {100 * share:.0f} %")
 #
 # ## The five together
 #
-# For each block, its multiply-adds beside those of large kernels alone: the same channels in and out, no 1×1. (Inception: only the branch with the 5×5. ResNet: two 3×3 of the full width.) `count` should agree with PyTorch's own counter, which counts a multiply-add as two operations. **Predict:** which of the five saves by the largest factor?
+# For each block, its multiply-adds beside those of large kernels alone: the same channels in and out, no 1×1. (Inception: only the branch with the 5×5. ResNet: one 3×3 of the full width.) `count` should agree with PyTorch's own counter, which counts a multiply-add as two operations. **Predict:** which of the five saves by the largest factor?
 
 # %%
 PAIRS = {  # name: (side of the map, large kernels only, with 1×1)
     "Inception, 5×5": (28, [conv(192, 32, 5)], reduced),
-    "ResNet": (56, [conv(256, 256, 3), conv(256, 256, 3)], bottleneck),
+    "ResNet": (56, [conv(256, 256, 3)], bottleneck),
     "SqueezeNet": (55, [conv(96, 128, 3)], fire),
     "MobileNet": (14, [conv(512, 512, 3)], mobile),
     "ConvNeXt": (56, [conv(96, 96, 7)], convnext),
@@ -394,7 +394,7 @@ for name, (side, large, block) in PAIRS.items():
     print(f"{name:15}{a / 1e6:>11.0f}{b / 1e6:>10.0f}{a / b:>8.1f}")
 print("PyTorch's counter agrees:", all(agree))
 
-# %% mystnb={"image": {"alt": "For each of five blocks a line from a circle, large kernels only, to a diamond, with 1×1 convolutions, on a logarithmic scale of multiply-adds. Every diamond lies far to the left of its circle; the line of ResNet is the longest."}}
+# %% mystnb={"image": {"alt": "For each of five blocks a line from a circle, large kernels only, to a diamond, with 1×1 convolutions, on a logarithmic scale of multiply-adds. Every diamond lies far to the left of its circle, by similar distances."}}
 figure, axis = plt.subplots(figsize=(8, 2.6))
 for row, (large, small) in enumerate(ledger.values()):
     axis.plot([small, large], [row, row], color="gray", zorder=1)
@@ -413,11 +413,11 @@ figure.tight_layout()
 plt.show()
 
 # %% [markdown]
-# ResNet: its one 3×3 works on a quarter of the channels, coming in and going out. These are multiply-adds; the weights shrink by the same factors, because the maps keep their size. Memory and time need not follow (notebook 8). And whether a cheaper block is as good, no count can tell.
+# Inception's branch, and the others are not far behind. In each, the large kernel reads a few mixtures of the channels, or one channel only. These are multiply-adds; the weights shrink by the same factors, because the maps keep their size. Memory and time need not follow (notebook 8). And whether a cheaper block is as good, no count can tell.
 #
 # ## Without any large kernel: a transformer's MLP
 #
-# Each layer of a transformer's encoder (Vaswani et al. 2017) has two parts. *Attention* lets the tokens of a text exchange information. Then an MLP treats every token by itself, with the same weights: from 512 numbers to 2,048 and back to 512. As dense layers, with T tokens in a row:
+# Each layer of a transformer's encoder (Vaswani et al. 2017) has two parts. *Attention* lets the *tokens* of a text (words or parts of words, each a row of numbers) exchange information. Then an MLP treats every token by itself, with the same weights: from 512 numbers to 2,048 and back to 512. As dense layers, with T tokens in a row:
 
 # %%
 N, T, d = 2, 10, 512
@@ -455,45 +455,6 @@ print("same costs:", count(convs, row) == count(mlp, tokens))
 # Attention. Both networks take turns: look around, then think at each place. But a convolution looks at fixed neighbours with fixed weights; attention works out its weights from the tokens.
 #
 # </details>
-#
-# ## Which way does the width go?
-#
-# **Predict,** from what you saw: in which of these seven does some 1×1 convolution make the channels *more*? Decide for each one, then look. (Solid: a 1×1. Dotted: a larger kernel; dw is depthwise.)
-
-# %% mystnb={"image": {"alt": "Seven small panels with the number of channels after each layer. NiN stays level. Inception falls, then rises at the 5×5. ResNet falls, stays, rises. SqueezeNet falls, then rises. MobileNet stays level. ConvNeXt and the transformer rise to four times the width and fall back."}}
-WIDTHS = {  # channels coming in, then (kernel, channels) for each layer
-    "NiN, block 2": (96, ("5×5", 256), ("1×1", 256), ("1×1", 256)),
-    "Inception, 5×5": (192, ("1×1", 16), ("5×5", 32)),
-    "ResNet": (256, ("1×1", 64), ("3×3", 64), ("1×1", 256)),
-    "SqueezeNet": (96, ("1×1", 16), ("1×1 | 3×3", 128)),
-    "MobileNet": (512, ("dw 3×3", 512), ("1×1", 512)),
-    "ConvNeXt": (96, ("dw 7×7", 96), ("1×1", 384), ("1×1", 96)),
-    "transformer": (512, ("1×1", 2048), ("1×1", 512)),
-}
-figure, axes = plt.subplots(2, 4, figsize=(7, 3.8), sharey=True)
-axes.flat[-1].axis("off")
-for axis, name in zip(axes.flat, WIDTHS, strict=False):
-    first, *layers = WIDTHS[name]
-    widths = [first, *(width for _, width in layers)]
-    for step, (kernel, _) in enumerate(layers):
-        solid = "1×1" in kernel
-        axis.plot([step, step + 1], widths[step:step + 2],
-                  "-" if solid else ":", linewidth=2.5,
-                  color="#D55E00" if solid else "#0072B2")
-        axis.text(step + 0.5, 4.5, kernel, ha="center", fontsize=8)
-    axis.plot(widths, "o", color="black", markersize=4)
-    for step, width in enumerate(widths):
-        axis.text(step, width * 1.35, width, ha="center", fontsize=8)
-    axis.set_title(name, fontsize=9)
-    axis.set(xticks=[], yscale="log", ylim=(3.5, 7000))
-    axis.set_xlim(-0.4, len(layers) + 0.4)
-    axis.tick_params(left=False, labelleft=False, which="both")
-figure.supylabel("channels (logarithmic)", fontsize=9)
-figure.tight_layout()
-plt.show()
-
-# %% [markdown]
-# In ResNet, SqueezeNet (from 16 channels to the 64 of its 1×1 branch), ConvNeXt and the transformer. In NiN and MobileNet it keeps the width; in Inception it reduces. What all seven have in common is that the 1×1 *mixes channels at each place*.
 #
 # ## Check yourself
 #
