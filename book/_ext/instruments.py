@@ -7,6 +7,7 @@ shape flow of the network "chapter" in its place.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +39,24 @@ def load_where_used(
 ) -> None:
     for name in NAMES:
         if f"<nin-{name.replace('_', '-')} " in context.get("body", ""):
-            app.add_js_file(file_name(name), type="module")
+            app.add_js_file(file_name(name), loading_method="defer")
 
 
-def write_modules(app: Sphinx, error: Exception | None) -> None:
+def write_scripts(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.format == "html":
         for name in NAMES:
             path = Path(app.outdir) / "_static" / file_name(name)
-            path.write_text(delivered(name), encoding="utf-8")
+            path.write_text(as_script(name), encoding="utf-8")
+
+
+def as_script(name: str) -> str:
+    """The module as a plain script: browsers load no module from a page opened from disk."""
+    code = re.sub(r"^export (default )?", "", delivered(name), flags=re.MULTILINE)
+    return f"(() => {{\n{code}\n}})();\n"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("explorer", Explorer)
     app.connect("html-page-context", load_where_used)
-    app.connect("build-finished", write_modules)
+    app.connect("build-finished", write_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -58,6 +58,14 @@ def test_it_is_readable_without_javascript(site, playwright, name, page_name):
     assert others == []
 
 
+@pytest.mark.parametrize(("name", "page_name"), PAGES.items())
+def test_it_lives_in_a_page_opened_from_disk(book, playwright, name, page_name):
+    with browser_page(playwright) as (page, others, errors):
+        page.goto((book / "notebooks" / f"{page_name}.html").as_uri())
+        page.locator(f"nin-{name} > .nin").first.wait_for()
+    assert others == errors == []
+
+
 def test_a_page_loads_the_modules_of_its_instruments_only(site, playwright):
     loaded = []
     with browser_page(playwright) as (page, others, errors):
