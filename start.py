@@ -209,15 +209,17 @@ def run_all(parts: dict[str, list[str]]) -> int:
 
 def copy_notebooks(originals: Path, copies: Path) -> list[str]:
     """Copy the notebooks that have no copy yet, unpaired from their .py; never change a copy."""
-    copies.mkdir(exist_ok=True)
-    new = [file for file in sorted(originals.glob("*.ipynb")) if not (copies / file.name).exists()]
-    for file in new:
-        notebook = json.loads(file.read_text(encoding="utf-8"))
+    files = [*originals.glob("*.ipynb"), *originals.glob("exercises/*.ipynb")]
+    names = sorted(file.relative_to(originals).as_posix() for file in files)
+    new = [name for name in names if not (copies / name).exists()]
+    for name in new:
+        notebook = json.loads((originals / name).read_text(encoding="utf-8"))
         notebook["metadata"].pop("jupytext", None)
-        draft = copies / (file.name + ".part")  # so that no half-written copy is ever kept
+        draft = copies / (name + ".part")  # so that no half-written copy is ever kept
+        draft.parent.mkdir(parents=True, exist_ok=True)
         draft.write_text(json.dumps(notebook, indent=1, ensure_ascii=False), encoding="utf-8")
-        draft.replace(copies / file.name)
-    return [file.name for file in new]
+        draft.replace(copies / name)
+    return new
 
 
 def open_lab(folder: Path, arguments: tuple[str, ...]) -> int:
@@ -246,8 +248,9 @@ def test(*arguments: str) -> int:
     return run_all(
         {
             "unit and property tests": [*PYTEST, "tests", *arguments],
-            "notebooks": [*PYTEST, *NBVAL, "notebooks"],
+            "notebooks": [*PYTEST, *NBVAL, "notebooks", "exercises"],
             "pairs of notebooks": ["tools/notebooks.py", "check"],
+            "exercises": ["-m", "tools.exercises", "check"],
             "book": BOOK,
         }
     )
@@ -262,10 +265,20 @@ def book(*arguments: str) -> int:
     return code
 
 
+def site(*arguments: str) -> int:
+    """build the book and serve it on this machine (site 9000: at that port)"""
+    code = book()
+    port = arguments[0] if arguments else "8000"
+    say(f"Serving it at http://127.0.0.1:{port}/ until Ctrl-C")
+    folder = str(ROOT / "book/_build/html")
+    return code or run("-m", "http.server", port, "--bind", "127.0.0.1", "--directory", folder)
+
+
 def notebooks(*arguments: str) -> int:
     """make each .ipynb from its .py: write, execute, freeze"""
     install("test")
-    return run("tools/notebooks.py", "build", *arguments)
+    made = run("tools/notebooks.py", "build", *arguments)
+    return made or run("-m", "tools.exercises", "build", *arguments)
 
 
 def train(*arguments: str) -> int:
@@ -307,7 +320,7 @@ def help(*arguments: str) -> int:
     return 0
 
 
-ORDER = [lab, test, book, notebooks, train, edit, lint, constraints, help]
+ORDER = [lab, test, book, site, notebooks, train, edit, lint, constraints, help]
 COMMANDS = {command.__name__: command for command in ORDER}
 
 

@@ -178,7 +178,7 @@ def write_notebook(path, source):
     cell = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": [source]}
     metadata = {"jupytext": {"formats": "ipynb,py:percent"}, "language_info": {"name": "python"}}
     notebook = {"cells": [cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(notebook), encoding="utf-8")
 
 
@@ -203,6 +203,19 @@ def test_a_copy_is_the_notebook_without_its_pairing(start, tmp_path):
     copy = json.loads((copies / "01_a.ipynb").read_text(encoding="utf-8"))
     assert original["metadata"].pop("jupytext")
     assert copy == original
+
+
+def test_exercises_are_copied_into_a_folder_of_their_own(start, tmp_path):
+    originals, copies = tmp_path / "notebooks", tmp_path / "my_notebooks"
+    write_notebook(originals / "01_a.ipynb", "first")
+    write_notebook(originals / "exercises" / "01_a.ipynb", "exercises")
+    write_notebook(originals / ".ipynb_checkpoints" / "01_a-checkpoint.ipynb", "Jupyter's own")
+    assert start.copy_notebooks(originals, copies) == ["01_a.ipynb", "exercises/01_a.ipynb"]
+    assert "exercises" in (copies / "exercises" / "01_a.ipynb").read_text()
+
+    (copies / "exercises" / "01_a.ipynb").write_text("the reader's work")
+    assert start.copy_notebooks(originals, copies) == []
+    assert (copies / "exercises" / "01_a.ipynb").read_text() == "the reader's work"
 
 
 def test_lab_opens_the_first_copy(start, tmp_path, monkeypatch, capsys):

@@ -1,6 +1,7 @@
-"""Make both versions of the exercises from their sources, and check that they still belong together.
+"""Make both versions of the exercises from their sources, and check that they are still in step.
 
     python -m tools.exercises build [NAME ...]   # execute, freeze, write
+    python -m tools.exercises build --quick      # as tools/notebooks.py does it
     python -m tools.exercises check [NAME ...]   # list everything that is wrong
 
 People edit `exercises/NN_name.py`, written with solutions. From it come
@@ -30,14 +31,16 @@ FOLDER = Path(__file__).resolve().parent.parent / "exercises"
 BLANK = re.compile(r"^ *# given\n(.*?)^ *# solution\n(.*?)^ *# end$\n?", re.MULTILINE | re.DOTALL)
 MARKER = re.compile(r"^ *# (given|solution|end)\b", re.MULTILINE)
 
-FOR_STUDENTS = """\
-Put your own code or numbers in the place of each `...`, run the cell, then run the check below it. \
-A check that fails says what is wrong; try again as often as you like. Worked solutions are in the \
-book, under *Exercises*."""
-FOR_READERS = """\
-Try each exercise before you open its solution. To have your answers checked, work in the notebook: \
-`make lab` puts it into `my_notebooks/exercises/`, or [download it]({link}) and open it where \
-`nin_lib` is installed."""
+FOR_STUDENTS = (
+    "Put your own code or numbers in the place of each `...`, run the cell, then run the check "
+    "below it. A check that fails says what is wrong; try as often as you like. The solutions are "
+    "in the book, under *Exercises*."
+)
+FOR_READERS = (
+    "Try each exercise before you open its solution. To have your answers checked, work in the "
+    "notebook: `make lab` puts it into `my_notebooks/exercises/`, or [download it]({link}) and "
+    "open it where `nin_lib` is installed."
+)
 
 
 def students(source: NotebookNode, name: str) -> list[NotebookNode]:
@@ -51,7 +54,7 @@ def students(source: NotebookNode, name: str) -> list[NotebookNode]:
 
 def readers(source: NotebookNode, name: str) -> list[NotebookNode]:
     """The cells of the page: the given code, and the executed solution in a fold of its own."""
-    link = f"../notebooks/exercises/{name}.ipynb"
+    link = f"path:../notebooks/exercises/{name}.ipynb"
     cells = [source.cells[0], new_markdown_cell(FOR_READERS.format(link=link))]
     folded = False
     for cell in source.cells[1:]:
@@ -104,13 +107,13 @@ def versions(py_path: Path) -> list[tuple[NotebookNode, Path]]:
     return made
 
 
-def build(py_path: Path) -> str:
+def build(py_path: Path, quick: bool = False) -> str:
     """Execute and freeze both versions of one source. Return what was done."""
     done = []
     for nb, path in versions(py_path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        done.append(f"{path.parent.name} {notebooks.make(nb, py_path, path)}")
-    return ", ".join(done)
+        done.append(notebooks.make(nb, py_path, path, quick))
+    return "{} for students, {} for the book".format(*done)
 
 
 def problems(py_path: Path) -> list[str]:
@@ -126,19 +129,22 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit status. Names without exercises are passed over."""
     parser = argparse.ArgumentParser(description="Make the exercises, or check them.")
     parser.add_argument("command", choices=["build", "check"])
+    parser.add_argument("--quick", action="store_true", help="build: run twice; write nothing")
     parser.add_argument("names", nargs="*", metavar="NAME", help="such as 01_why_nin")
     args = parser.parse_args(argv)
     wanted = {Path(name).stem for name in args.names}
     sources = [it for it in sorted(FOLDER.glob("*.py")) if it.stem in wanted or not wanted]
     try:
-        for py_path in sources if args.command == "build" else []:
-            print(f"exercises of {py_path.stem} ... {build(py_path)}", flush=True)
-        if found := [line for py_path in sources for line in problems(py_path)]:
+        if args.command == "build":
+            for py_path in sources:
+                print(f"exercises {py_path.stem} ... {build(py_path, args.quick)}", flush=True)
+        elif found := [line for py_path in sources for line in problems(py_path)]:
             raise NotebookError("\n".join(found))
+        else:
+            print(f"the exercises of {len(sources)} notebooks are in step, executed and frozen")
     except NotebookError as error:
         print(f"\n{notebooks.ANSI_COLOUR.sub('', str(error))}", file=sys.stderr)
         return 1
-    print(f"{len(sources)} sources of exercises and what is made from them are in step")
     return 0
 
 

@@ -1,0 +1,65 @@
+"""Notebook 8: the cost."""
+
+from typing import Any
+
+from ..flow import shape_flow, totals
+from ..networks import CHAPTER, NETWORKS, alexnet_like
+from ..spec import Block, Network
+from .judging import RANDOM, ROUNDS, Wrong, call, exercise, nin_network, same_number
+
+
+@exercise("8.1")
+def memory(training: Any, prediction: Any) -> None:
+    for name in RANDOM.sample(sorted(NETWORKS), ROUNDS):
+        spec = NETWORKS[name].network
+        training_memory(training, spec, RANDOM.randrange(2, 300), RANDOM.choice((2, 3)))
+        prediction_memory(prediction, spec)
+
+
+def training_memory(training: Any, spec: Network, batch: int, copies: int) -> None:
+    sums = totals(spec)
+    true = 4 * (copies * sums.parameters + batch * sums.activations)
+    slips = {
+        true / 4: "these are numbers, not bytes.",
+        4 * (copies * sums.parameters + sums.activations): "this is for one image only.",
+        4 * (sums.parameters + batch * sums.activations): "each parameter has copies.",
+        4 * copies * (sums.parameters + batch * sums.activations): "activations have no copies.",
+    }
+    what = f"training, {sums.parameters:,} parameters, batch {batch}, copies {copies}"
+    same_number(what, call(training, spec, batch, copies), true, slips)
+
+
+def prediction_memory(prediction: Any, spec: Network) -> None:
+    sums = totals(spec)
+    out = [row.activations for row in shape_flow(spec) if row.activations]
+    maps = [spec.in_channels * spec.input_size**2, *out]
+    pair = max(before + after for before, after in zip(maps, out, strict=False))
+    slips = {
+        sums.parameters + pair: "these are numbers, not bytes.",
+        4 * (sums.parameters + sums.activations): "not all maps are needed at once.",
+        4 * (sums.parameters + max(maps)): "a layer needs what goes in and what comes out.",
+        4 * pair: "the parameters are missing.",
+    }
+    what = f"prediction, {sums.parameters:,} parameters"
+    same_number(what, call(prediction, spec), 4 * (sums.parameters + pair), slips)
+
+
+@exercise("8.2")
+def five_1x1(*mine: Any) -> None:
+    sums = totals(alexnet_like(Block(3, (10,) * 6, padding=1), depth=6))
+    for name, count in zip(("parameters", "multiply_adds", "activations"), mine, strict=True):
+        same_number(name, count, getattr(sums, name))
+
+
+@exercise("8.3")
+def lean_in_training(spec: Any) -> None:
+    mine, theirs = totals(nin_network(spec, size=224), 224), totals(CHAPTER)
+    if 2 * mine.activations > theirs.activations:
+        share = 100 * mine.activations / theirs.activations
+        raise Wrong(f"It has {share:.0f} % of NiN's activations; at most half are wanted.")
+    share = 100 * mine.parameters / theirs.parameters
+    if not 90 <= share <= 110:
+        raise Wrong(f"It has {share:.0f} % of NiN's parameters; 90 to 110 % are wanted.")
+    if mine.multiply_adds > theirs.multiply_adds:
+        times = mine.multiply_adds / theirs.multiply_adds
+        raise Wrong(f"It does {times:.2f} times NiN's work; no more than NiN's is wanted.")

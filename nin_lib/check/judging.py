@@ -1,0 +1,163 @@
+"""How an answer is judged, and the tools that the checks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from numbers import Real
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from ..flow import Row, ShapeError, shape_flow
+from ..spec import Network
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Judge = Callable[..., None]  # takes the answers; returns if all is right
+CHECKS: dict[str, Judge] = {}  # by the number of the exercise
+ROUNDS = 5  # so often a function is called on random input
+RANDOM = Random()
+
+
+class StillOpen(Exception):
+    """There is no answer yet."""
+
+
+class Wrong(Exception):
+    """What is wrong with an answer, as a sentence for the student."""
+
+
+def exercise(number: str) -> Callable[[Judge], Judge]:
+    """Register a check: a function that raises `StillOpen`, `Wrong` or nothing."""
+
+    def register(judging: Judge) -> Judge:
+        CHECKS[number] = judging
+        return judging
+
+    return register
+
+
+def check(number: str, *answers: object) -> None:
+    """Print what `judge` says."""
+    print(judge(number, *answers))
+
+
+def judge(number: str, *answers: object) -> str:
+    """Say whether the answers to an exercise are right, and if not, what is wrong.
+
+    Still open is an answer that is None or `...`, and a function that returns such or computes with
+    a `...`. Raises `ValueError` for a number that no exercise has.
+    """
+    if number not in CHECKS:
+        raise ValueError(f"there is no exercise {number!r}; there are {', '.join(sorted(CHECKS))}")
+    try:
+        need(*answers)
+        CHECKS[number](*answers)
+    except StillOpen:
+        return (
+            f"Exercise {number} is still open: put your answer in the place of each ... above,\n"
+            "run that cell, then run this one again."
+        )
+    except Wrong as wrong:
+        return f"Exercise {number}: not yet. {wrong}"
+    return f"Exercise {number}: right."
+
+
+# ---- tools for the checks
+
+
+def need(*answers: object) -> None:
+    """Raise `StillOpen` where an answer, or a part of a list, is None or `...`."""
+    for answer in answers:
+        if answer is None or answer is ...:
+            raise StillOpen
+        if isinstance(answer, (list, tuple)):
+            need(*answer)
+
+
+def call(function: Any, *inputs: object) -> Any:
+    """What the student's function makes of the inputs."""
+    if not callable(function):
+        raise Wrong(f"A function is wanted here, not {function!r}.")
+    name = getattr(function, "__name__", type(function).__name__)
+    try:
+        result = function(*inputs)
+    except Wrong:
+        raise
+    except Exception as error:
+        if "ellipsis" in str(error):  # it computed with a blank
+            raise StillOpen from None
+        raise Wrong(f"{name} stops with {type(error).__name__}: {error}") from error
+    if result is None:
+        raise Wrong(f"{name} returns nothing.")
+    need(result)
+    return result
+
+
+def same_number(what: str, mine: Any, true: float, slips: dict[Any, str] | None = None) -> None:
+    """`slips`: likely wrong numbers, and what is wrong with them."""
+    if not isinstance(mine, Real) or isinstance(mine, bool):
+        raise Wrong(f"{what}: a number is wanted, not {mine!r}.")
+    if mine != true:
+        too = "too small" if mine < true else "too large"
+        raise Wrong(f"{what}: {(slips or {}).get(mine, f'{mine:,} is {too}.')}")
+
+
+def same_tensor(what: str, mine: Any, true: Tensor) -> None:
+    import torch
+
+    if not isinstance(mine, torch.Tensor):
+        raise Wrong(f"{what}: a tensor is wanted, not {mine!r}.")
+    if mine.shape != true.shape:
+        raise Wrong(f"{what} has the shape {tuple(mine.shape)}; it should be {tuple(true.shape)}.")
+    if not torch.allclose(mine.to(true.dtype), true, rtol=1e-4, atol=1e-5):
+        raise Wrong(f"{what} has the right shape {tuple(true.shape)}, but wrong numbers.")
+
+
+def sizes(count: int, least: int = 2, most: int = 9) -> list[int]:
+    """Random sizes that all differ, so that a mix-up of two axes shows."""
+    return RANDOM.sample(range(least, most + 1), count)
+
+
+def numbers(*shape: int) -> Tensor:
+    """Random numbers of 64 bits; the student's random state is left alone."""
+    import torch
+
+    own = torch.Generator().manual_seed(RANDOM.randrange(2**31))
+    return torch.randn(shape, generator=own, dtype=torch.float64)
+
+
+def only(model: Any, *kinds: type) -> list[nn.Module]:
+    """The layers of a model that may hold nothing but these kinds."""
+    from torch import nn
+
+    if not isinstance(model, nn.Module):
+        raise Wrong(f"A PyTorch module is wanted here, not {model!r}.")
+    layers = [layer for layer in model.modules() if not list(layer.children())]
+    for layer in layers:
+        if not isinstance(layer, kinds):
+            names = ", ".join(kind.__name__ for kind in kinds)
+            raise Wrong(f"It holds {layer}; only {names} are wanted.")
+    return layers
+
+
+def parameters(rows: Iterable[Row]) -> int:
+    return sum(row.parameters for row in rows)
+
+
+def nin_network(spec: Any, size: int) -> Network:
+    """`spec`, if it is NiN from grey images of that size to ten classes."""
+    if not isinstance(spec, Network):
+        raise Wrong(f"A nin_lib.Network is wanted, not {spec!r}.")
+    if spec.in_channels != 1:
+        raise Wrong(f"It takes {spec.in_channels} channels; grey images have one.")
+    if spec.dense or spec.num_classes != 10:
+        raise Wrong("It should end in the average of ten maps, without dense layers.")
+    for number, block in enumerate(spec.blocks, start=1):
+        if len(block.widths) < 2 or block.inner_kernel_size != 1:
+            raise Wrong(f"Block {number} is no NiN block: no 1×1 convolution follows the first.")
+    try:
+        shape_flow(spec, size)
+    except ShapeError as error:
+        raise Wrong(f"Images of {size}×{size} do not fit: {error}.") from None
+    return spec

@@ -1,0 +1,53 @@
+"""Notebook 1: what a dense head costs."""
+
+from dataclasses import replace
+from typing import Any
+
+from ..flow import shape_flow, totals
+from ..networks import network
+from ..spec import Block, Network
+from .judging import ROUNDS, Wrong, call, exercise, parameters, same_number, sizes
+
+MOST = 10_000_000  # parameters, in 1.3
+
+
+@exercise("1.1")
+def dense_head(head_parameters: Any) -> None:
+    for _ in range(ROUNDS):
+        channels, side, *widths = sizes(5, most=99)
+        head = Network((Block(1, (channels,)),), input_size=side, dense=tuple(widths))
+        true = parameters(row for row in shape_flow(head) if row.layer == "dense")
+        slips = {
+            true - sum(widths): "these are all the weights, and no biases.",
+            true - channels * side * (side - 1) * widths[0]: "a map has side × side numbers.",
+        }
+        mine = call(head_parameters, channels, side, widths)
+        what = f"{channels} maps of {side}×{side}, dense layers of {widths}"
+        same_number(what, mine, true, slips)
+
+
+@exercise("1.2")
+def twice_as_large(*mine: Any) -> None:
+    names = ("first_dense", "convolutions", "work")
+    for name, factor, small, large in zip(names, mine, counts(224), counts(448), strict=True):
+        same_number(name, factor, round(large / small))
+
+
+def counts(size: int) -> tuple[int, int, int]:
+    rows = shape_flow(network("alexnet"), size)
+    convolutions = [row for row in rows if "conv" in row.layer]
+    first_dense = next(row for row in rows if row.layer == "dense")
+    return first_dense.parameters, parameters(convolutions), convolutions[0].multiply_adds
+
+
+@exercise("1.3")
+def widest_head(width: Any) -> None:
+    if not isinstance(width, int) or width < 1:
+        raise Wrong(f"The width is a whole number of at least 1, not {width!r}.")
+    count, more = (
+        totals(replace(network("alexnet"), dense=(it, 10))).parameters for it in (width, width + 1)
+    )
+    if count > MOST:
+        raise Wrong(f"With a layer of {width:,} the network has {count:,} parameters: too many.")
+    if more <= MOST:
+        raise Wrong(f"With a layer of {width:,} it has {count:,} parameters: a wider one fits.")

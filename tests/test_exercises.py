@@ -1,0 +1,404 @@
+"""The exercises: a blank is open, a solution is right, and likely mistakes are told from both."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+import torch
+from nbformat import NotebookNode
+from test_numbers_in_prose import uncovered
+from torch import nn
+
+from nin_lib import Block, Dropout, Network, Pool, network, shape_flow, totals
+from nin_lib.check import CHECKS, check, judge
+from tools import exercises, notebooks
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = sorted(exercises.FOLDER.glob("[0-9][0-9]_*.py"))
+MADE = {path.stem: exercises.versions(path) for path in SOURCES}
+STUDENTS, READERS = 0, 1
+OPEN = "is still open: put your answer in the place of each ... above"
+
+
+def stem_of(path: Path) -> str:
+    return path.stem
+
+
+def said_by_checks(nb: NotebookNode) -> dict[str, str]:
+    """Run the notebook's cells in this process; what each check says, by the exercise's number."""
+    said: dict[str, str] = {}
+    names = {"print": lambda *words, **options: None, "__name__": "exercises"}
+    for cell in nb.cells:
+        if cell.cell_type == "code":
+            exec(cell.source, names)
+            names["check"] = lambda number, *answers: said.update({number: judge(number, *answers)})
+    return said
+
+
+# ---- stubs, solutions, mistakes
+
+
+@pytest.mark.parametrize("stem", MADE)
+def test_every_exercise_is_open_in_the_students_version(stem):
+    said = said_by_checks(MADE[stem][STUDENTS][0])
+    assert said and all(OPEN in words for words in said.values()), said
+
+
+@pytest.mark.parametrize("stem", MADE)
+def test_every_solution_is_right(stem):
+    said = said_by_checks(MADE[stem][READERS][0])
+    assert said == {number: f"Exercise {number}: right." for number in said}
+    assert list(said) == [number for number in CHECKS if number.split(".")[0] == str(int(stem[:2]))]
+
+
+def test_every_check_belongs_to_an_exercise():
+    assert {number.split(".")[0] for number in CHECKS} == {str(int(stem[:2])) for stem in MADE}
+    assert set(WRONG) == set(CHECKS)
+
+
+@pytest.mark.parametrize("number", CHECKS)
+def test_nothing_is_no_answer(number):
+    count = len(WRONG[number][0][0])
+    for nothing in (None, ...):
+        assert OPEN in judge(number, *[nothing] * count)
+
+
+def test_an_unknown_number_is_named():
+    with pytest.raises(ValueError, match=r"no exercise '7\.77'; there are 1\.1, 1\.2"):
+        check("7.77", 1)
+
+
+def conv1x1(x, weight, bias):
+    return torch.nn.functional.conv2d(x, weight[:, :, None, None], bias)
+
+
+def rows_without_moving_the_channels(x, weight, bias):
+    n, c, h, w = x.shape
+    return (x.reshape(n * h * w, c) @ weight.T + bias).reshape(n, -1, h, w)
+
+
+def rows_half_mended(x, weight, bias):
+    n, c, h, w = x.shape
+    rows = x.permute(0, 2, 3, 1).reshape(n * h * w, c)
+    return (rows @ weight.T + bias).reshape(n, -1, h, w)
+
+
+def one_by_one(weight):
+    layer = nn.Conv2d(len(weight[0]), len(weight), 1, bias=False)
+    layer.weight.data = torch.tensor(weight)[:, :, None, None]
+    return layer
+
+
+def magnitudes(signs):
+    return nn.Sequential(
+        one_by_one([[1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [-1.0, -1.0]]),
+        nn.ReLU(),
+        one_by_one([[a / 2 for a in row] for row in signs]),
+    )
+
+
+class Sorted(nn.Module):
+    def forward(self, x):
+        return x.sort(dim=1, descending=True).values
+
+
+def relus(*convolutions):
+    return nn.Sequential(*(layer for conv in convolutions for layer in (conv, nn.ReLU())))
+
+
+def chapter(**changes):
+    """The chapter's network with other widths, another kernel in block 2, or other fields."""
+    k = changes.pop("kernel_size", 5)
+    a, b, c = changes.pop("widths", (96, 256, 384))
+    last = changes.pop("last", Block(3, (10, 10, 10), padding=1))
+    blocks = (
+        Block(11, (a,) * 3, stride=4),
+        Block(k, (b,) * 3, padding=k // 2),
+        Block(3, (c,) * 3, padding=1),
+    )
+    stages = [stage for block in blocks for stage in (block, Pool())]
+    return replace(network("chapter"), stages=(*stages, Dropout(), last), **changes)
+
+
+def family(n, width=32, kernels=3, classes=10, size=64):
+    stages = (Block(kernels, (width,) * 3, padding=kernels // 2), Pool()) * n
+    return Network((*stages, Block(3, (width, width, classes), padding=1)), input_size=size)
+
+
+def bytes_of(parameters, activations):
+    """Training memory, wrong in one of its parts."""
+
+    def training(spec, batch, copies):
+        sums = totals(spec)
+        return parameters(copies) * sums.parameters + activations(batch) * sums.activations
+
+    return training
+
+
+def right_training(spec, batch, copies):
+    return bytes_of(lambda copies: 4 * copies, lambda batch: 4 * batch)(spec, batch, copies)
+
+
+def right_prediction(spec, pairs=max):
+    maps = [spec.in_channels * spec.input_size**2]
+    maps += [row.activations for row in shape_flow(spec) if row.activations]
+    pair = pairs(a + b for a, b in zip(maps, maps[1:], strict=False))
+    return 4 * (totals(spec).parameters + pair)
+
+
+# For each exercise three plausible wrong answers, and a part of what the student is told.
+WRONG = {
+    "1.1": [
+        ([lambda c, s, w: c * s * s * w[0] + w[0]], "is too small"),
+        (
+            [lambda c, s, w: sum(a * b for a, b in zip([c * s * s, *w], w, strict=False))],
+            "no biases",
+        ),
+        (
+            [lambda c, s, w: sum((a + 1) * b for a, b in zip([c * s, *w], w, strict=False))],
+            "a map has side × side numbers",
+        ),
+    ],
+    "1.2": [
+        ((4, 1, 4), "first_dense: 4 is too small"),
+        ((6, 2, 4), "convolutions: 2 is too large"),
+        ((6, 1, 2), "work: 2 is too small"),
+    ],
+    "1.3": [
+        ([979], "With a layer of 979 the network has 10,000,347 parameters: too many"),
+        ([977], "With a layer of 977 it has 9,987,525 parameters: a wider one fits"),
+        ([6276022 / 6411], "a whole number of at least 1, not 978"),
+    ],
+    "2.1": [
+        ([rows_without_moving_the_channels], "right shape"),
+        ([rows_half_mended], "wrong numbers"),
+        ([conv1x1], "do without a convolution"),
+    ],
+    "2.2a": [
+        ([torch.eye(4)], "Output channel 1"),
+        ([torch.eye(4)[[3, 1, 2, 0]]], "Output channel 0"),
+        ([[[0, 1], [1, 0]]], "shape (2, 2); it should be (4, 4)"),
+    ],
+    "2.2b": [
+        ([lambda A, a, B, b: (A @ B, B @ a + b)], "stops with RuntimeError: mat1 and mat2 shapes"),
+        ([lambda A, a, B, b: (B @ A, a + b)], "stops with RuntimeError: The size of tensor"),
+        ([lambda A, a, B, b: (B @ A, b)], "c for"),
+    ],
+    "2.3": [
+        ([magnitudes([[1, 1, 1, -1], [1, 1, 1, -1]])], "Channel 1, the smaller number,"),
+        ([magnitudes([[1, 1, 1, 0], [-1, -1, 1, 0]])], "Channel 0, the larger number,"),
+        ([Sorted()], "only Conv2d, ReLU are wanted"),
+    ],
+    "3.1": [
+        ([{"a", "b", "d", "e", "f"}], "1 make the maps smaller"),
+        ([{"a", "b"}], "2 more keep the shape"),
+        (["abefh"], "There is no change 'h'"),
+    ],
+    "3.2": [
+        ([lambda c, w, k: (c * k * k + 1) * w[0]], "this is the first convolution alone"),
+        (
+            [lambda c, w, k: c * k * k * w[0] + sum(a * b for a, b in zip(w, w[1:], strict=False))],
+            "no biases",
+        ),
+        (
+            [lambda c, w, k: (c * k * k + 1) * w[0] + (w[0] ** 2 + w[0]) * (len(w) - 1)],
+            "channels in, widths",
+        ),
+    ],
+    "3.3": [
+        ([relus(nn.Conv2d(96, 256, 5, padding=2))], "614,656 parameters"),
+        ([relus(nn.Conv2d(96, 64, 1), nn.Conv2d(64, 256, 3, padding=1))], "3×3 pixels"),
+        (
+            [relus(nn.Conv2d(96, 64, 1), nn.Conv2d(64, 64, 5), nn.Conv2d(64, 256, 1))],
+            "It makes (1, 256,",
+        ),
+    ],
+    "4.1": [
+        ([nn.Sequential(nn.AvgPool2d(2), nn.Flatten())], "For maps of shape"),
+        ([nn.AdaptiveAvgPool2d(1)], "1, 1); it should be"),
+        ([nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())], "wrong numbers"),
+    ],
+    "4.2": [
+        ((34560 + 100 + 100, 3850, 335306), "as_it_is: these are all the weights, and no biases"),
+        ((34790, 34570, 335306), "at_once: 34,570 is too large"),
+        ((34790, 3850, 331872 + 2 * 96 * 32), "in_steps: 338,016 is too large"),
+    ],
+    "4.3": [
+        ([lambda n: family(2)], "each should have more than the one before"),
+        ([lambda n: family(n, width=32 * n)], "only the depth should change"),
+        ([lambda n: family(n, width=256, kernels=5)], "it should have fewer than 2,000,000"),
+    ],
+    "8.1": [
+        (
+            (bytes_of(lambda copies: 4 * copies, lambda batch: 4), right_prediction),
+            "this is for one image only",
+        ),
+        (
+            (bytes_of(lambda copies: copies, lambda batch: batch), right_prediction),
+            "these are numbers, not bytes",
+        ),
+        ((right_training, lambda spec: right_prediction(spec, sum)), "prediction, "),
+    ],
+    "8.2": [
+        ((3 * 1992166 - 2 * 1769112, 1039534420, 3212774), "parameters: 2,438,274 is too small"),
+        ((2661328, 762297352, 3212774), "multiply_adds: 762,297,352 is too small"),
+        ((2661328, 1039534420, 5 * 1687160), "activations: 8,435,800 is too large"),
+    ],
+    "8.3": [
+        ([chapter(widths=(24, 96, 256))], "It has 23 % of NiN's parameters; 90 to 110"),
+        ([chapter(widths=(96, 128, 512))], "of NiN's activations; at most half"),
+        ([chapter(widths=(24, 96, 640), dense=(10,), last_relu=False)], "without dense layers"),
+    ],
+}
+
+
+@pytest.mark.parametrize("number", WRONG)
+def test_a_wrong_answer_is_told_what_is_wrong(number):
+    assert len(WRONG[number]) == 3
+    for answers, part in WRONG[number]:
+        for _ in range(5):  # the input is random
+            said = judge(number, *answers)
+            assert said.startswith(f"Exercise {number}: not yet. "), said
+            assert part in said
+
+
+def returns_nothing(*inputs):
+    pass
+
+
+# What is no answer of the kind that was asked for.
+ODD = {
+    "a text for a number": ("1.2", ("six", 1, 4), "a number is wanted, not 'six'"),
+    "a truth for a number": ("4.2", (True, 1, 1), "a number is wanted, not True"),
+    "a number for a function": ("1.1", (5,), "A function is wanted here, not 5"),
+    "no return": ("1.1", (returns_nothing,), "returns_nothing returns nothing"),
+    "an error": ("1.1", (lambda c, s, w: 1 / 0,), "stops with ZeroDivisionError: division by zero"),
+    "a number for a tensor": ("2.1", (lambda x, w, b: 3,), "a tensor is wanted, not 3"),
+    "one of two": ("2.2b", (lambda A, a, B, b: B @ A,), "collapse should return W and c"),
+    "words for rows": ("2.2a", ("swap",), "Four rows of four numbers are wanted"),
+    "a larger kernel": ("2.3", (nn.Conv2d(2, 2, 3, padding=1),), "is no 1×1 convolution"),
+    "other maps": ("2.3", (one_by_one([[1.0, 1.0]]),), "It makes ("),
+    "a number for a module": ("2.3", (3,), "A PyTorch module is wanted here, not 3"),
+    "a number for letters": ("3.1", (3,), "A set of letters is wanted, not 3"),
+    "a missing ReLU": ("3.3", (nn.Conv2d(96, 256, 1),), "A ReLU should follow each"),
+    "a model for a network": ("8.3", (nn.ReLU(),), "A nin_lib.Network is wanted"),
+    "colour images": ("8.3", (network("imagenet"),), "It takes 3 channels"),
+    "no 1×1": ("8.3", (chapter(last=Block(3, (10,), padding=1)),), "Block 4 is no NiN block"),
+    "too small": ("4.3", (lambda n: network("chapter"),), "Images of 64×64 do not fit"),
+    "more work": (
+        "8.3",
+        (chapter(widths=(24, 96, 440), kernel_size=21),),
+        "It does 1.08 times NiN's work; no more than NiN's is wanted",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_an_answer_of_another_kind_is_told_so(case):
+    number, answers, part = ODD[case]
+    said = judge(number, *answers)
+    assert "not yet" in said and part in said, said
+
+
+# Right, and not the way that our solution goes.
+OTHER_WAYS = [
+    ("2.1", lambda x, w, b: torch.einsum("oc,nchw->nohw", w, x) + b[:, None, None]),
+    ("2.1", lambda x, w, b: nn.functional.linear(x.movedim(1, -1), w, b).movedim(-1, 1)),
+    ("2.2a", torch.eye(4)[[0, 3, 2, 1]]),
+    ("2.2b", lambda A, a, B, b: [torch.einsum("oh,hi->oi", B, A), B.matmul(a) + b]),
+    ("3.1", "feba"),
+    ("3.3", relus(nn.Conv2d(96, 96, 5, padding=2, groups=96), nn.Conv2d(96, 256, 1))),
+    ("3.3", relus(*[nn.Conv2d(a, b, 3, padding=1) for a, b in ((96, 48), (48, 256))])),
+    ("4.1", lambda maps: maps.flatten(2).mean(-1)),
+    ("4.3", lambda n: family(n, size=28)),
+]
+
+
+@pytest.mark.parametrize(("number", "answer"), OTHER_WAYS)
+def test_another_way_is_right_too(number, answer):
+    assert judge(number, answer) == f"Exercise {number}: right."
+
+
+def test_checks_leave_the_random_state_of_the_student_alone():
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    judge("2.1", conv1x1)
+    judge("4.1", lambda maps: maps.mean(dim=(2, 3)))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+# ---- what is made from the sources
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=stem_of)
+def test_what_is_made_is_in_step(path):
+    assert exercises.problems(path) == []
+
+
+def test_making_twice_changes_nothing_and_spoiling_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(exercises, "FOLDER", tmp_path / "exercises")
+    source = tmp_path / "exercises" / "03_nin_block.py"
+    source.parent.mkdir()
+    shutil.copy(ROOT / "exercises" / "03_nin_block.py", source)
+    assert exercises.build(source) == "written for students, written for the book"
+    assert exercises.build(source) == "unchanged for students, unchanged for the book"
+    assert exercises.main(["check"]) == 0
+
+    student = tmp_path / "notebooks" / "exercises" / "03_nin_block.ipynb"
+    committed = ROOT / "notebooks" / "exercises" / "03_nin_block.ipynb"
+    assert student.read_bytes() == committed.read_bytes().replace(b"\r\n", b"\n")
+    student.write_text(student.read_text().replace("Predict", "Guess"))
+    assert any("out of step" in found for found in exercises.problems(source))
+    student.unlink()
+    assert exercises.main(["check"]) == 1
+
+
+@pytest.mark.parametrize("stem", MADE)
+def test_students_get_no_solution_and_a_hint_for_each_exercise(stem):
+    nb, _ = MADE[stem][STUDENTS]
+    source = jupytext.read(exercises.FOLDER / f"{stem}.py", fmt="py:percent")
+    text = "\n".join(cell.source for cell in nb.cells)
+    for cell in source.cells:
+        if exercises.is_solution(cell):
+            assert cell.source not in text
+        for blank in exercises.BLANK.finditer(cell.source):
+            assert blank[1] in text + "\n" and "..." in blank[1]
+            assert blank[2] not in text
+    checks = text.count('\ncheck("')
+    assert text.count("<summary>Hint</summary>") == checks
+    assert text.count("## Exercise") <= 2 and text.count("## To stretch, exercise") == 1
+
+
+@pytest.mark.parametrize("stem", MADE)
+def test_readers_get_each_solution_in_a_fold(stem):
+    nb, _ = MADE[stem][READERS]
+    depth = 0
+    for cell in nb.cells:
+        depth += cell.source == "<details><summary>Solution</summary>"
+        if exercises.is_solution(cell) or (cell.cell_type == "code" and "check(" in cell.source):
+            assert depth == 1, cell.source
+        depth -= cell.source == "</details>"
+    assert depth == 0
+
+
+def test_a_marker_without_its_fellows_is_named(tmp_path):
+    source = tmp_path / "exercises" / "99_bad.py"
+    source.parent.mkdir()
+    source.write_text("# %% [markdown]\n# # Bad\n\n# %%\n# solution\nx = 1\n# end\n")
+    with pytest.raises(notebooks.NotebookError, match="'# solution' without its fellows"):
+        exercises.versions(source)
+
+
+@pytest.mark.parametrize("stem", MADE)
+def test_a_cell_shows_every_figure_of_the_text(stem):
+    _, page = MADE[stem][READERS]
+    assert uncovered(nbformat.read(page, as_version=4)) == set()
+
+
+def test_lines_of_code_fit_a_page():
+    for path in SOURCES:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            assert len(line) <= 78 or line.startswith("#"), f"{path.name}: {line}"
