@@ -168,3 +168,5 @@ print(f"multiply-adds  {a.multiply_adds / n.multiply_adds:.1f} : 1")
 # 3. NiN mixes channels with 1×1 convolutions at every pixel, and averages one map per class at the end. Without the wide dense layers it has far fewer parameters; the work stays of the same order.
 #
 # **Before you go on, from memory:** Which single layer of AlexNet has the most parameters, and why? Why does the parameter count of NiN not depend on the size of the image?
+#
+# **Exercises that check themselves:** [two, and one to stretch](exercises/01_why_nin.ipynb).

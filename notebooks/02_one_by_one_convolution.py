@@ -330,3 +330,5 @@ PixelMLP.of(trained("paper-mnist"), load("mini").val.images[0])
 # 3. It sees channels and no neighbours: shuffling the pixels changes nothing but their places.
 #
 # **Before you go on, from memory:** What are the shapes of the weights of a 1×1 convolution from 96 to 256 channels? On which axis does `nn.Linear` work?
+#
+# **Exercises that check themselves:** [two, and one to stretch](exercises/02_one_by_one_convolution.ipynb).

@@ -187,3 +187,5 @@ plt.show()
 # 3. The 1×1 layers see no more of the image than before. They let every pixel decide with an MLP.
 #
 # **Before you go on, from memory:** What is the output shape of a block with a 3×3 kernel, stride 1, padding 1 and 384 channels on a 12×12 map? Why are there ReLUs between the 1×1 layers?
+#
+# **Exercises that check themselves:** [two, and one to stretch](exercises/03_nin_block.ipynb).

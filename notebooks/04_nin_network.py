@@ -245,3 +245,5 @@ print(f"{sum(p.numel() for p in mine.parameters()):,} parameters")
 # 3. Global average pooling turns the map of each class into its logit. It has no parameters and takes any size that survives the poolings.
 #
 # **Before you go on, from memory:** Write down the seven sizes from 54 to 5. How many channels does the last block need, and why?
+#
+# **Exercises that check themselves:** [two, and one to stretch](exercises/04_nin_network.ipynb).

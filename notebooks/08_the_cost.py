@@ -445,3 +445,5 @@ for (what, number), true in zip(mine.items(), truth, strict=True):
 # 3. Training holds the activations of all layers for the whole batch, and two or three numbers for each parameter. Prediction holds the parameters and one pair of maps. So NiN is lean with few images at a time, in training as in prediction, and not with many.
 #
 # **Before you go on, from memory:** Which of the three counts change with the size of the image? Why does training need so much more memory than prediction? Why does NiN overtake AlexNet in training memory as the batch grows?
+#
+# **Exercises that check themselves:** [two, and one to stretch](exercises/08_the_cost.ipynb).
