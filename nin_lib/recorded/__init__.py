@@ -106,3 +106,13 @@ def study() -> list[dict[str, Any]]:
     """
     lines = (FOLDER / "collapse_study.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
+
+
+def heads() -> list[dict[str, Any]]:
+    """The runs of benchmarks/heads.py: averages or dense layers at the end of one network.
+
+    Of each run its `head`, `seed` and `parameters`, and after each epoch the accuracy on the
+    training images (`train_accuracy`, dropout on) and on the held-out ones (`val_accuracy`).
+    """
+    lines = (FOLDER / "heads.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
