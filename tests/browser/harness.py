@@ -29,6 +29,7 @@ FLAGS = [
     "--disable-sync",
 ]
 RUNNING = '.jp-InputPrompt:has-text("[*]")'  # a cell of a notebook that is being executed
+HIDDEN = {"bgOverlap", "elmPartiallyObscured"}  # axe-core's names for what lies out of sight
 LOCAL = ("127.0.0.1", "localhost", None)
 
 
@@ -151,12 +152,13 @@ def show(page, name: str, body: str, theme: str = "light") -> None:
     page.wait_for_function("name => customElements.get(name)", arg="nin-" + name.replace("_", "-"))
 
 
-def accessibility(page, selector: str) -> list[str]:
+def accessibility(page, selector: str, out_of_sight: bool = False) -> list[str]:
     """What axe-core finds wrong inside `selector`, and every contrast it could not decide.
 
     It can't tell what is behind a text in a drawing. In an instrument that is what is behind all
     other text, so such a text has to have the colour of the instrument's other text. Nor does it
-    judge a single letter or a lone symbol (→, ∑), which has the colour of the text around it.
+    judge a single letter or a lone symbol (→, ∑), which has the colour of the text around it; nor
+    what has to be scrolled to, which is passed over if `out_of_sight`.
     """
     from axe_playwright_python.sync_playwright import Axe
 
@@ -168,12 +170,13 @@ def accessibility(page, selector: str) -> list[str]:
         "texts => texts.filter((text) => getComputedStyle(text).fill !=="
         " getComputedStyle(text.closest('.nin')).color).map((text) => text.outerHTML)"
     )
+    passed_over = {"nonBmp", "shortTextContent"} | (HIDDEN if out_of_sight else set())
     wrong = [(rule, node) for rule in found["violations"] for node in rule["nodes"]]
     undecided = [
         (rule, node)
         for rule in found["incomplete"]
         for node in rule["nodes"]
-        if rule["id"] != "color-contrast" or not is_a_lone_sign(node)
+        if rule["id"] != "color-contrast" or not reasons(node) <= passed_over
     ]
     return strange + [
         f"{rule['id']}: {node['html'][:200]} {node.get('failureSummary', '')}"
@@ -181,6 +184,6 @@ def accessibility(page, selector: str) -> list[str]:
     ]
 
 
-def is_a_lone_sign(node: dict) -> bool:
-    reasons = {(check.get("data") or {}).get("messageKey") for check in node["any"]}
-    return reasons <= {"nonBmp", "shortTextContent"}
+def reasons(node: dict) -> set[str]:
+    """Why axe-core could not decide."""
+    return {(check.get("data") or {}).get("messageKey") for check in node["any"]}
