@@ -695,7 +695,7 @@ for framework, theirs in single.items():
 #
 # Without being told, each framework draws first weights by a rule of its own. With $n$ the inputs of a number that comes out (channels in × k × k) and $m$ the same with channels *out*:
 #
-# | | weights | standard deviation | biases |
+# | framework | weights | standard deviation | biases |
 # |---|---|---|---|
 # | PyTorch | evenly spread between $\pm 1/\sqrt{n}$ | $1/\sqrt{3n}$ | the same as the weights |
 # | Keras | Glorot: evenly spread between $\pm\sqrt{6/(n+m)}$ | $\sqrt{2/(n+m)}$ | zero |

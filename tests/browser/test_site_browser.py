@@ -77,10 +77,11 @@ def test_a_first_visit_is_light(book, site, playwright):
     sizes = {}
     for path in pages(book):
         if path.startswith("notebooks/"):
-            received = {}
             with browser_page(playwright) as (page, _, _):
-                page.on("response", lambda it, received=received: received.update({it.url: it}))
+                asked = set()
+                page.on("request", lambda it, asked=asked: asked.add(urlsplit(it.url).path))
                 page.goto(f"{site}/{path}", wait_until="networkidle")
-                sizes[path] = sum(len(gzip.compress(it.body())) for it in received.values())
+            files = [book / unquote(name).lstrip("/") for name in asked]
+            sizes[path] = sum(len(gzip.compress(file.read_bytes())) for file in files)
     assert len(sizes) > 5 and min(sizes.values()) > 100_000
     assert max(sizes.values()) < FIRST_VISIT, sizes
