@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from runs import Row, main, spread
+from runs import Row, curves, main
 
 from nin_lib import network
 from nin_lib.spec import Network
@@ -53,16 +53,7 @@ def class_run(head: str, seed: int) -> Row:
 
 
 def table(runs: list[Row]) -> str:
-    """Held-out accuracy after each epoch: median and range over the seeds."""
-    lines = ["| head | parameters | seeds | after epoch 1 | 2 | 3 |", "|---|---|---|---|---|---|"]
-    for head in HEADS:
-        mine = [run for run in runs if run["head"] == head]
-        if mine:
-            curves = [run["val_accuracy"] for run in mine]
-            columns = [spread(epoch, ".3f") for epoch in zip(*curves, strict=True)]
-            count = f"{mine[0]['parameters']:,}"
-            lines.append(f"| {head} | {count} | {len(mine)} | {' | '.join(columns)} |")
-    return "\n".join(lines)
+    return curves(runs, "head", HEADS)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,20 @@ def spread(values: list[float], form: str) -> str:
     return f"{middle:{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
+def curves(runs: list[Row], by: str, names: Iterable[str]) -> str:
+    """A table of held-out accuracy after each epoch, median and range over the seeds.
+
+    A row for each of `names` that `runs` have under the key `by`.
+    """
+    lines = [f"| {by} | seeds | after epoch 1 | 2 | 3 |", "|---|---|---|---|---|"]
+    for name in names:
+        mine = [run["val_accuracy"] for run in runs if run[by] == name]
+        if mine:
+            columns = [spread(epoch, ".3f") for epoch in zip(*mine, strict=True)]
+            lines.append(f"| {name} | {len(mine)} | {' | '.join(columns)} |")
+    return "\n".join(lines)
+
+
 def main(
     doc: str, file: Path, wanted: Iterable[Row], run: Callable[..., Row],
     table: Callable[[list[Row]], str],

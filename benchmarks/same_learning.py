@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from runs import Row, main, spread
+from runs import Row, curves, main
 
 RESULTS = Path(__file__).parent / "results" / "same_learning.jsonl"
 WAYS: dict[str, dict[str, Any]] = {
@@ -41,14 +41,7 @@ def class_run(way: str, seed: int) -> Row:
 
 
 def table(runs: list[Row]) -> str:
-    """Held-out accuracy after each epoch: median and range over the seeds."""
-    lines = ["| way | seeds | after epoch 1 | 2 | 3 |", "|---|---|---|---|---|"]
-    for way in WAYS:
-        curves = [run["val_accuracy"] for run in runs if run["way"] == way]
-        if curves:
-            columns = [spread(epoch, ".3f") for epoch in zip(*curves, strict=True)]
-            lines.append(f"| {way} | {len(curves)} | {' | '.join(columns)} |")
-    return "\n".join(lines)
+    return curves(runs, "way", WAYS)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from runs import Row, main, spread
+from runs import Row, curves, main
 
 RESULTS = Path(__file__).parent / "results" / "three_frameworks.jsonl"
 PACKAGES = {"torch": ("torch",), "tensorflow": ("tensorflow", "keras"), "jax": ("jax", "flax")}
@@ -83,14 +83,7 @@ def in_jax(spec: Any, first: Any, data: Any, how: Any, plan: Any) -> Any:
 
 
 def table(runs: list[Row]) -> str:
-    """Held-out accuracy after each epoch: median and range over the seeds."""
-    lines = ["| framework | seeds | after epoch 1 | 2 | 3 |", "|---|---|---|---|---|"]
-    for framework in PACKAGES:
-        curves = [run["val_accuracy"] for run in runs if run["framework"] == framework]
-        if curves:
-            columns = [spread(epoch, ".3f") for epoch in zip(*curves, strict=True)]
-            lines.append(f"| {framework} | {len(curves)} | {' | '.join(columns)} |")
-    return "\n".join(lines)
+    return curves(runs, "framework", PACKAGES)
 
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ def mended_jax() -> Any:
 def train_in_slices(d2l: Any) -> None:
     """Let d2l.jax work out the gradient of a batch from slices of it, compiled.
 
-    d2l compiles the loss but not its gradient, so that JAX holds all that lies between the two: for
+    d2l compiles forward and backward apart, so that JAX holds all that lies between the two: for
     NiN at 224×224 and 128 images, more than 5 GB. Dropout draws a mask for each slice. A model with
     a loss of its own, or with batch normalisation, which needs the whole batch, is left to d2l.
     """

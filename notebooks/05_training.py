@@ -229,7 +229,7 @@ print("far above guessing:", history.last["val_accuracy"] > 0.4)
 # %% [markdown]
 # Is that good? One run with one seed says little: another seed, another machine, and the number moves. Before you compare two networks, or two recipes, train each of them with several seeds and compare the *spread*.
 #
-# **And the published recipe?** *Dive into Deep Learning* trains the network of notebook 4 with plain stochastic gradient descent at a constant learning rate of 0.1, Xavier's first weights, and a ReLU after the very last layer. Set `RECIPE = "published"` and `LAST = False`, run the notebook again with a few values of `SEED`, and watch: often the loss gets stuck on the way, and whole classes are never predicted (look for empty columns in the table). Why that happens is a story of its own.
+# **And the published recipe?** *Dive into Deep Learning* trains the network of notebook 4 with plain stochastic gradient descent at a constant learning rate of 0.1, Xavier's first weights, and a ReLU after the very last layer. Set `RECIPE = "published"` and `LAST = False`, run the notebook again with a few values of `SEED`, and watch: often the loss gets stuck on the way, and whole classes are never predicted (look for empty columns in the table). Why that happens is the subject of [notebook 7](07_when_training_collapses.ipynb).
 
 # %%
 for name in ("default", "published"):

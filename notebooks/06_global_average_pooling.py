@@ -18,7 +18,7 @@
 #
 # **You will learn**
 #
-# 1. to see the average as a dense layer that nobody trained;
+# 1. to see the average as a dense layer that nobody trained, and to compare it with trained ones;
 # 2. to read the map of a class as evidence, without any gradient, and to say how far a cell of it sees;
 # 3. to tell what the *pooling* is indifferent to from what the *network* is indifferent to.
 #
@@ -339,8 +339,8 @@ for (what, number), true in zip(mine.items(), truth, strict=True):
 #
 # ## Take-aways
 #
-# 1. For maps of one size, global average pooling is a dense layer with fixed weights: each class listens to its own map, to all the cells alike. So the maps must become evidence for the classes.
+# 1. For maps of one size, global average pooling is a dense layer with fixed weights: each class listens to its own map, to all the cells alike. So the maps must become evidence for the classes. Trained dense layers led after three epochs of class runs, with every seed; that says nothing about long training.
 # 2. The maps can be looked at without any gradient. But a cell sees far beyond the spot it stands on; what an answer depends on is found out by changing the image.
 # 3. The mean is indifferent to the order of the cells, exactly. The network is not indifferent to where things are, nor to how large they are.
 #
-# **Before you go on, from memory:** With which weights is the average a dense layer? Why is a bright cell no proof that the network looked there? What is the pooling indifferent to, and what the network?
+# **Before you go on, from memory:** With which weights is the average a dense layer? Why may a trained one lead at first? Why is a bright cell no proof that the network looked there? What is the pooling indifferent to, and what the network?

@@ -29,8 +29,7 @@ from jupyter_client.manager import KernelManager
 
 from .interrupt import between_steps
 
-# The packages that each magic needs. The first is imported before any cell, unheard: TensorFlow
-# then writes to stderr, times and process numbers included, whatever its log level.
+# The packages that each magic needs.
 PACKAGES = {
     "pytorch": ["torch"],
     "tensorflow": ["tensorflow", "keras"],
@@ -41,9 +40,7 @@ COMMAND = [
     sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
     "--IPKernelApp.capture_fd_output=False",  # what C++ logs, times included, is no output
 ]  # fmt: skip
-ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    # Several processes share one GPU, so that none may take all of its memory at once:
+ENVIRONMENT = {  # several processes share one GPU: none takes all of its memory at once
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
 }
@@ -75,7 +72,7 @@ def magic(framework: str) -> Any:
             )
             return
         if framework not in _kernels:
-            _kernels[framework] = SideKernel(imports=PACKAGES[framework][0])
+            _kernels[framework] = SideKernel()
         try:
             _kernels[framework].run(cell)
         except ProcessEnded:
@@ -104,7 +101,7 @@ class CellFailed(Exception):
 class SideKernel:
     """A Jupyter kernel in a process of its own, whose outputs appear in this notebook."""
 
-    def __init__(self, imports: str) -> None:
+    def __init__(self) -> None:
         self.manager = KernelManager()
         self.manager._kernel_spec = KernelSpec(argv=COMMAND)
         self.manager.start_kernel(
@@ -114,8 +111,6 @@ class SideKernel:
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
-        for _ in self.messages(self.client.execute(f"__import__({imports!r})")):
-            pass
 
     def run(self, code: str) -> None:
         """Run a cell to its end. Raises `CellFailed` for an error in it, `ProcessEnded`."""

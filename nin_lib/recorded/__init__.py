@@ -104,8 +104,7 @@ def study() -> list[dict[str, Any]]:
     an entry for each epoch, all of the held-out images: `loss`, `accuracy`, and `dead`, the classes
     of which no image had a positive logit. Lists end early where the loss was no number.
     """
-    lines = (FOLDER / "collapse_study.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+    return lines_of("collapse_study.jsonl")
 
 
 def heads() -> list[dict[str, Any]]:
@@ -114,5 +113,10 @@ def heads() -> list[dict[str, Any]]:
     Of each run its `head`, `seed` and `parameters`, and after each epoch the accuracy on the
     training images (`train_accuracy`, dropout on) and on the held-out ones (`val_accuracy`).
     """
-    lines = (FOLDER / "heads.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+    return lines_of("heads.jsonl")
+
+
+def lines_of(file: str) -> list[dict[str, Any]]:
+    """The runs in a file of this folder, a line of JSON for each."""
+    text = (FOLDER / file).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
