@@ -300,7 +300,7 @@ for name, others in ends.items():
     assert ahead == len(both) >= 5
 
 # %% [markdown]
-# (b), here, with every seed. A dense layer may use the maps as they come, from the first step on. With the average each map has to become evidence for its own class first, and three short epochs are little time for that.
+# (b), here, with every seed. A possible reason, which these runs do not test: a dense layer may use the maps as they come, from the first step on, while with the average each map has to become evidence for its own class first.
 #
 # What these runs do *not* say is who is ahead after a hundred epochs. The paper (Lin, Chen and Yan 2014, table 5) trained long on CIFAR-10, and there the average made the fewest errors:
 
