@@ -54,9 +54,26 @@ def main(
     doc: str, file: Path, wanted: Iterable[Row], run: Callable[..., Row],
     table: Callable[[list[Row]], str],
 ) -> None:  # fmt: skip
-    """Make the runs that are missing, or with --table none, and print the table of all."""
+    """Make the runs that are missing, or with --table none, and print the table of all.
+
+    With `--again KEY=VALUE ...` the runs with these settings are repeated, printed and not kept.
+    """
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--table", action="store_true", help="print what was measured, run nothing")
-    if not parser.parse_args().table:
+    parser.add_argument("--again", nargs="+", metavar="KEY=VALUE", help="repeat runs, keep nothing")
+    options = parser.parse_args()
+    if options.again:
+        for settings in chosen(wanted, options.again):
+            print(json.dumps(settings | run(**settings), ensure_ascii=False), flush=True)
+        return
+    if not options.table:
         make(file, wanted, run)
     print(table(stored(file)))
+
+
+def chosen(wanted: Iterable[Row], texts: list[str]) -> list[Row]:
+    """The settings that have all of these values, each given as "key=value"."""
+    found = [it for it in wanted if {f"{key}={it[key]}" for key in it} >= set(texts)]
+    if not found:
+        raise SystemExit(f"there is no run with {', '.join(texts)}")
+    return found

@@ -34,7 +34,7 @@ from torch import nn
 from nin_lib import network
 from nin_lib.class_maps import seen
 from nin_lib.data import CLASSES, load
-from nin_lib.recorded import about, heads, trained
+from nin_lib.recorded import about, trained, variants
 from nin_lib.train import to_input
 from nin_lib.widgets import ClassMaps
 
@@ -273,10 +273,11 @@ for name in ("enlarged to 56×56", "in an empty 56×56"):
 # - (c) The seeds differ more than the endings.
 
 # %% mystnb={"image": {"alt": "Held-out accuracy after three epochs, a dot for each seed, in three rows: the average, one dense layer, wide dense layers."}}
-runs = heads()
-names = list(dict.fromkeys(run["head"] for run in runs))
+average = "as it is"  # ten maps and their averages
+names = [average, "one dense layer 490 → 10", "dense 2352 → 512 → 512 → 10"]
+runs = variants()
 ends = {name: {run["seed"]: run["val_accuracy"][-1] for run in runs
-               if run["head"] == name} for name in names}
+               if run["variant"] == name} for name in names}
 figure, axis = plt.subplots(figsize=(7, 1.8))
 for row, name in enumerate(names):
     accuracy = list(ends[name].values())
@@ -288,14 +289,13 @@ plt.show()
 
 # %%
 for name in names:
-    parameters = next(r["parameters"] for r in runs if r["head"] == name)
+    parameters = {r["parameters"] for r in runs if r["variant"] == name}
     accuracy = ends[name].values()
-    print(f"{name:29}{parameters:>10,} parameters, {len(accuracy)} seeds:"
+    print(f"{name:29}{parameters.pop():>10,} parameters, {len(accuracy)} seeds:"
           f" {min(accuracy):.2f} to {max(accuracy):.2f}")
-average = ends.pop("average of ten maps")
-for name, others in ends.items():
-    both = average.keys() & others.keys()
-    ahead = sum(others[seed] > average[seed] for seed in both)
+for name in names[1:]:
+    both = ends[average].keys() & ends[name].keys()
+    ahead = sum(ends[name][seed] > ends[average][seed] for seed in both)
     print(f"{name} ahead of the average: {ahead} of {len(both)} seeds")
     assert ahead == len(both) >= 5
 

@@ -167,6 +167,20 @@ def test_runs_are_kept_as_they_end_and_never_made_twice(tmp_path):
     assert runs.spread([3, 1, 2], ".0f") == "2 (1 to 3)"
 
 
+def test_a_run_is_repeated_by_its_settings(tmp_path, monkeypatch, capsys):
+    runs = importlib.import_module("runs")
+    wanted = [{"name": name, "seed": seed} for name in ("a b", "c") for seed in (1, 10)]
+    assert runs.chosen(wanted, ["name=a b", "seed=1"]) == wanted[:1]
+    assert runs.chosen(wanted, ["seed=10"]) == [wanted[1], wanted[3]]
+    with pytest.raises(SystemExit, match="no run with name=d"):
+        runs.chosen(wanted, ["name=d"])
+    monkeypatch.setattr("sys.argv", ["x", "--again", "name=c", "seed=1"])
+    kept = tmp_path / "none.jsonl"
+    runs.main("About.", kept, wanted, lambda name, seed: {"loss": 2}, None)
+    assert json.loads(capsys.readouterr().out) == {"name": "c", "seed": 1, "loss": 2}
+    assert not kept.exists()
+
+
 def test_a_ratio_is_the_median_of_the_ratios_within_the_rounds():
     training = importlib.import_module("training")
 

@@ -11,6 +11,7 @@ import torch
 from nin_lib import recorded
 from nin_lib.class_maps import class_maps, means
 from nin_lib.data import load
+from nin_lib.flow import totals
 from nin_lib.networks import network
 from nin_lib.recipe import recipe
 
@@ -111,3 +112,28 @@ def test_the_summary_can_be_read():
         assert len(run["loss"]) == len(run["accuracy"]) == len(run["dead"]) <= 6
         assert all(set(dead) <= set(range(10)) for dead in run["dead"])
         assert run["failed"] == (len(run["loss"]) < 6 or run["accuracy"][-1] < 0.60)
+
+
+# ---- the variants
+
+
+def test_the_variants_were_run_as_they_are_described(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+    described = importlib.import_module("variants")
+    runs = recorded.variants()
+    assert len({(run["variant"], run["seed"]) for run in runs}) == len(runs) > 0
+    for run in runs:
+        spec, _ = described.variant_of(run["variant"])
+        assert run["parameters"] == totals(spec).parameters
+        assert run["multiply_adds"] == totals(spec).multiply_adds
+        assert len(run["val_accuracy"]) == len(run["train_accuracy"]) == 3
+    assert {run["variant"] for run in runs} <= set(described.VARIANTS)
+
+
+def test_a_variant_changes_one_thing(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+    described = importlib.import_module("variants")
+    for name in described.VARIANTS:
+        spec, how = described.variant_of(name)
+        same = (spec == network("paper-mnist"), how == recipe("default"))
+        assert sorted(same) == ([True, True] if name == "as it is" else [False, True]), name

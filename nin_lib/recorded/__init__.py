@@ -107,13 +107,14 @@ def study() -> list[dict[str, Any]]:
     return lines_of("collapse_study.jsonl")
 
 
-def heads() -> list[dict[str, Any]]:
-    """The runs of benchmarks/heads.py: averages or dense layers at the end of one network.
+def variants() -> list[dict[str, Any]]:
+    """The runs of benchmarks/variants.py: the class network with one change, over several seeds.
 
-    Of each run its `head`, `seed` and `parameters`, and after each epoch the accuracy on the
-    training images (`train_accuracy`, dropout on) and on the held-out ones (`val_accuracy`).
+    Of each run its `variant`, `seed`, `parameters` and `multiply_adds` (for one image), the
+    `threads` it was made with, and after each epoch the accuracy on the training images
+    (`train_accuracy`, dropout on) and on the held-out ones (`val_accuracy`).
     """
-    return lines_of("heads.jsonl")
+    return lines_of("variants.jsonl")
 
 
 def lines_of(file: str) -> list[dict[str, Any]]:
