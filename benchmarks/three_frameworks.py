@@ -46,9 +46,8 @@ def held_out_curve(framework: str, seed: int) -> list[float]:
 
     size, how = SIZES["class"], recipe("default")
     spec = replace(network(size.network), last_relu=how.last_relu)
-    plan = dict(epochs=size.epochs, batch_size=size.batch_size, seed=seed)
-    train = {"torch": in_torch, "tensorflow": in_keras, "jax": in_jax}[framework]
-    history = train(spec, weights.initial(spec, how, seed), load(size.data), how, plan)
+    plan = dict(epochs=size.epochs, batch_size=size.batch_size, seed=seed, observers=[])
+    history = TRAIN[framework](spec, weights.initial(spec, how, seed), load(size.data), how, plan)
     return history.column("val_accuracy")
 
 
@@ -60,7 +59,7 @@ def in_torch(spec: Any, first: Any, data: Any, how: Any, plan: Any) -> Any:
 
     model = nin.NiN(spec)
     weights.to_torch(model, first)
-    return fit(model, data, how, plan=Plan("cpu"), observers=[], **plan)
+    return fit(model, data, how, plan=Plan("cpu"), **plan)
 
 
 def in_keras(spec: Any, first: Any, data: Any, how: Any, plan: Any) -> Any:
@@ -80,6 +79,9 @@ def in_jax(spec: Any, first: Any, data: Any, how: Any, plan: Any) -> Any:
     from nin_lib import weights
 
     return nin.fit(nin.NiN(spec), weights.to_flax(first, spec), data, how, **plan)[1]
+
+
+TRAIN = {"torch": in_torch, "tensorflow": in_keras, "jax": in_jax}
 
 
 def table(runs: list[Row]) -> str:
