@@ -74,7 +74,7 @@ def table(runs: list[Row]) -> str:
 
 
 def parted(mine: list[float], others: list[float], by: float = 0.05) -> int:
-    """The first step, from 0, whose losses differ by more than `by`; or how many steps there are."""
+    """The first step whose losses differ by more than `by`; the number of steps if none does."""
     pairs = enumerate(zip(mine, others, strict=True))
     return next((step for step, (a, b) in pairs if abs(a - b) > by), len(mine))
 
