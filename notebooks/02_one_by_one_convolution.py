@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   chapter:
-#     compared: 18
+#     compared: 20
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: chapter,-jupytext.text_representation
@@ -11,7 +11,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 2. The 1×1 convolution
 #
 # A convolution with a kernel of one single pixel: at first sight it can do nothing but make an image brighter or darker. In fact it is the heart of Network in Network.
@@ -33,17 +33,17 @@ from torch import nn
 
 from nin_lib.data import load
 from nin_lib.recorded import trained
-from nin_lib.widgets import PixelMLP
+from nin_lib.widgets import Choice, PixelMLP, Predict
 
 torch.manual_seed(0)
 torch.set_printoptions(precision=3, sci_mode=False)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## One small image, by hand
 #
 # An image is C×H×W numbers: C [channels](../book/glossary.md#channel), H height, W width. Ours has C = 2, H = 3, W = 4. All of them differ from each other, and from the number of output channels, which will be 5: that way a mix-up of two axes cannot go unnoticed.
 
-# %%
+# %% tags=["slide-more"]
 C_in, C_out, H, W = 2, 5, 3, 4
 image = torch.tensor([
     [[1., 2., 0., 1.],
@@ -66,14 +66,14 @@ print(tuple(image.shape), tuple(weight.shape))
 pixel = image[:, 1, 2]
 print(pixel)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # A 1×1 convolution replaces this vector of C_in numbers by one of C_out numbers. Output channel $o$ is a weighted sum over the input *channels* of that pixel:
 #
 # $$y_o = b_o + \sum_{c} w_{o,c}\, x_c$$
 #
 # **Do it on paper** for all five output channels, before you run the next cell. The rows of `weight` are $w_0 = (1, 0)$, $w_1 = (0, 1)$, $w_2 = (1, 1)$, $w_3 = (1, -1)$ and $w_4 = (2, -3)$; only $b_4 = 1$ is not zero.
 
-# %%
+# %% tags=["slide-more", "slide-output"]
 for o in range(C_out):
     (a, b), (p, q) = weight[o], pixel
     y = a * p + b * q + bias[o]
@@ -81,9 +81,11 @@ for o in range(C_out):
 
 # %% [markdown]
 # So output 0 copies channel 0, output 1 copies channel 1, output 2 adds the two, output 3 is their difference.
-#
+
+# %% [markdown] tags=["slide-more"]
 # > **Misconception: "a 1×1 convolution only rescales."** With a single input channel that would be true. With more, it *mixes channels*: outputs 2, 3 and 4 contain both.
-#
+
+# %% [markdown]
 # Now the same at every pixel, with the same weights. Written out in loops:
 
 # %%
@@ -97,7 +99,7 @@ for o in range(C_out):
 
 print(by_loops[:, 1, 2])
 
-# %% mystnb={"image": {"alt": "Two input maps and five output maps of three rows and four columns; the same pixel is framed in all of them."}}
+# %% mystnb={"image": {"alt": "Two input maps and five output maps of three rows and four columns; the same pixel is framed in all of them."}} tags=["slide"]
 def draw_maps(maps, names, cell=(1, 2)):
     """Draw H×W maps side by side, with their numbers; frame one pixel."""
     figure, axes = plt.subplots(1, len(maps), figsize=(10.5, 1.6))
@@ -119,39 +121,40 @@ names = [f"input {c}" for c in range(C_in)]
 names += [f"output {o}" for o in range(C_out)]
 draw_maps([*image, *by_loops], names)
 
-# %% [markdown]
+# %% [markdown] tags=["slide-more"]
 # Each framed number on the right is made of the two framed numbers on the left, and of nothing else.
 #
 # **Predict:** how many parameters does this layer have? How many would it have for an image of 300×400 pixels?
 
-# %%
+# %% tags=["slide-more"]
 print(weight.numel() + bias.numel())
 
-# %% [markdown]
+# %% [markdown] tags=["slide-more"]
 # The same number for both: five times two weights and five biases.
 #
 # > **Misconception: "each pixel has its own MLP."** There is one set of weights, and every pixel uses it.
-#
+
+# %% [markdown] tags=["slide"]
 # ## The same thing in four ways
 #
 # **As a matrix product.** Lay the pixels side by side as columns: C_in×(H·W). One product with the weights treats them all at once.
 
-# %%
+# %% tags=["slide-more"]
 columns = image.reshape(C_in, H * W)
 by_matmul = (weight @ columns + bias[:, None]).reshape(C_out, H, W)
 print(tuple(columns.shape), "→", tuple(by_matmul.shape))
 
-# %% [markdown]
+# %% [markdown] tags=["slide-more"]
 # **As an Einstein sum**, which names the axes: sum over c, keep h and w.
 
-# %%
+# %% tags=["slide-more"]
 by_einsum = torch.einsum("oc,chw->ohw", weight, image) + bias[:, None, None]
 print(tuple(by_einsum.shape))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # **As a dense layer.** PyTorch's `nn.Linear` works on the *last* axis and treats all the others as a batch. So the channels have to go last: H×W×C. Every pixel is then a sample of its own.
 
-# %%
+# %% tags=["slide-more"]
 dense = nn.Linear(C_in, C_out)
 dense.weight.data = weight.clone()
 dense.bias.data = bias.clone()
@@ -160,10 +163,10 @@ channels_last = image.permute(1, 2, 0)  # C×H×W → H×W×C
 by_linear = dense(channels_last).permute(2, 0, 1)  # back to C×H×W
 print(tuple(channels_last.shape), "→", tuple(dense(channels_last).shape))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # **As a convolution.** `nn.Conv2d` wants weights of C_out×C_in×k×k; with k = 1 the last two axes have length 1.
 
-# %%
+# %% tags=["slide-more"]
 conv = nn.Conv2d(C_in, C_out, kernel_size=1)
 conv.weight.data = weight[:, :, None, None].clone()
 conv.bias.data = bias.clone()
@@ -171,7 +174,7 @@ conv.bias.data = bias.clone()
 by_conv = conv(image[None])[0]  # a batch of one image, N×C×H×W
 print(tuple(conv.weight.shape))
 
-# %%
+# %% tags=["slide-more", "slide-output"]
 ways = {
     "matmul": by_matmul,
     "einsum": by_einsum,
@@ -198,7 +201,7 @@ print("largest difference below 1e-12:", largest < 1e-12)
 # %% [markdown]
 # **Try it.** Another small layer, from 3 channels to 4. A ReLU comes after it: what is below 0 becomes 0, the rest stays. Commit to the prediction, then move the pixel with the mouse or the arrow keys and follow one sum. The switch shows the same sums as a convolution and as a dense layer on rows of pixels. At the bottom, a 1×1 and a 3×3 convolution stand side by side, with a second prediction.
 
-# %%
+# %% tags=["slide"]
 PixelMLP()
 
 # %% [markdown]
@@ -213,7 +216,20 @@ except RuntimeError as error:
     print("refused:", "shapes cannot be multiplied" in str(error))
 
 # %% [markdown]
-# Now take an image whose *width happens to equal its number of channels*, and a layer with as many outputs as inputs. **Predict:** will this be refused too?
+# Now take an image whose *width happens to equal its number of channels*, and a layer with as many outputs as inputs.
+
+# %% jupyter={"source_hidden": true} tags=["remove-input"]
+Predict("The channels are not moved this time either. What happens?", [
+    Choice("it is refused, as before", False,
+           "PyTorch compares lengths, and the last axis has just the length "
+           "that the layer wants. It cannot know what the axis means."),
+    Choice("it runs, and the numbers are right", False,
+           "The last axis is the width still. So the pixels of each row are "
+           "mixed, and not the channels of each pixel."),
+    Choice("it runs, and the numbers are wrong", True,
+           "The lengths fit, so nothing is refused. What is mixed are the "
+           "pixels of each row."),
+])
 
 # %%
 narrow = torch.randn(3, 5, 3)  # C×H×W, as wide as it has channels
@@ -225,12 +241,13 @@ print("the same numbers:", torch.allclose(wrong, right))
 
 # %% [markdown]
 # No error, the right shape, wrong numbers: the layer has mixed the pixels of each row instead of the channels of each pixel. That is why C_in, C_out, H and W all differed above. Make it a habit: *test with axes of different lengths.*
-#
+
+# %% [markdown] tags=["slide"]
 # ## Several 1×1 layers: an MLP at every pixel
 #
 # Two dense layers with a ReLU between them are a multilayer perceptron. Two 1×1 convolutions with a ReLU between them are *the same perceptron at every pixel*. Take the pixels one by one, send each through the MLP, and compare:
 
-# %%
+# %% tags=["slide-more"]
 mlp = nn.Sequential(nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 30))
 convs = nn.Sequential(nn.Conv2d(20, 16, 1), nn.ReLU(), nn.Conv2d(16, 30, 1))
 mlp, convs = mlp.double(), convs.double()
@@ -245,14 +262,20 @@ equal = [
 ]
 print(f"{sum(equal)} of {len(equal)} pixels equal")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Hence the paper's name: a little network inside the network, at every pixel.
-#
-# **Predict:** leave the ReLU out. Are two 1×1 layers still more powerful than one?
-#
-# - (a) Yes, they have more parameters.
-# - (b) Yes, but only a little.
-# - (c) No: some single 1×1 layer does exactly the same.
+
+# %% jupyter={"source_hidden": true} tags=["remove-input", "slide-more"]
+Predict("Without the ReLU, are two 1×1 layers more powerful than one?", [
+    Choice("yes, they have more parameters", False,
+           "There are more, but they describe nothing new: all that they can "
+           "say, one matrix can say too, the product of their two."),
+    Choice("yes, but only a little", False,
+           "Not even a little. Whatever stands in the two matrices, their "
+           "product is one matrix."),
+    Choice("no, some single 1×1 layer does exactly the same", True,
+           "Two matrices, one after the other, are one: their product."),
+])
 
 # %%
 first, second = nn.Conv2d(20, 16, 1).double(), nn.Conv2d(16, 30, 1).double()
@@ -265,18 +288,12 @@ single.bias.data = B @ first.bias.data + second.bias.data
 same = torch.allclose(second(first(x)), single(x))
 print("without a ReLU, equal to one layer:", same)
 
-# %% [markdown]
-# (c). A product of two matrices is a matrix: $B(Ax + a) + b = (BA)x + (Ba + b)$.
-#
-# <details><summary>Why (a) is tempting, and wrong</summary>
-#
-# There are more parameters, but they describe nothing new: all that they can say, the one matrix $BA$ can say too. (With 16 channels in the middle they can say even less: the rank of $BA$ is at most 16.)
-#
-# </details>
+# %% [markdown] tags=["slide"]
+# No. A product of two matrices is a matrix: $B(Ax + a) + b = (BA)x + (Ba + b)$. The two layers have more parameters, and say no more with them. (With 16 channels in the middle they can say even less: the rank of $BA$ is at most 16.)
 #
 # And with the ReLU? Could some other single layer do the same as the two? Every single 1×1 layer $f$ obeys $f(x) + f(-x) = 2 f(0)$, because what is linear cancels and only the bias stays. So ask the two layers whether they obey it:
 
-# %%
+# %% tags=["slide-more"]
 def with_relu(x):
     return second(first(x).relu())
 
@@ -287,14 +304,16 @@ for name, f in {"one layer": single, "two with a ReLU": with_relu}.items():
 
 # %% [markdown]
 # They do not, so *no* single layer can replace them.
-#
+
+# %% [markdown] tags=["slide-more"]
 # > **Misconception: "more linear layers, more power."** Without a non-linear function between them, none.
-#
+
+# %% [markdown] tags=["slide"]
 # ## What a 1×1 convolution cannot see
 #
 # Shuffle the pixels of an image, apply a layer, and put the pixels back in place. For which layers is the result the same as without shuffling? You predicted it above, for small whole numbers. Here it is with ordinary numbers, in PyTorch:
 
-# %%
+# %% tags=["slide-more"]
 order = torch.randperm(7 * 9)
 back = torch.argsort(order)
 
@@ -318,17 +337,19 @@ for k in (1, 3):
 # %% tags=["nbval-ignore-output"]
 PixelMLP.of(trained("paper-mnist"), load("mini").val.images[0])
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # > **Misconception: "it widens the receptive field"**, the square of input pixels that an output depends on. It cannot: an output sees exactly what its own pixel saw before.
 #
 # > **Misconception: "1×1 convolutions are there to reduce channels."** They can: the paper's own networks narrow, as the layer above does from 96 to 64, and later networks do it on purpose. But they need not: 20 became 30 further up, and in this chapter's network no 1×1 layer changes the number. They are there to *mix*, with a ReLU after each mixing.
-#
+
+# %% [markdown] tags=["slide"]
 # ## Take-aways
 #
 # 1. A 1×1 convolution is a weighted sum over the channels of one pixel, with the same weights at every pixel. Loops, a matrix product, a dense layer with the channels last, and `nn.Conv2d(..., kernel_size=1)` give the same numbers.
 # 2. With ReLUs between them, several are an MLP at every pixel; without, they are one layer.
 # 3. It sees channels and no neighbours: shuffling the pixels changes nothing but their places.
-#
+
+# %% [markdown] tags=["slide"]
 # **Before you go on, from memory:** What are the shapes of the weights of a 1×1 convolution from 96 to 256 channels? On which axis does `nn.Linear` work?
 #
 # **Exercises that check themselves:** [two, and one to stretch](exercises/02_one_by_one_convolution.ipynb).

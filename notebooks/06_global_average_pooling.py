@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   chapter:
-#     compared: 12
+#     compared: 15
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: chapter,-jupytext.text_representation
@@ -11,7 +11,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 6. Global average pooling
 #
 # The last block leaves one [map for each class](../book/glossary.md#class-map), and the mean of that map is the class's logit. What is it that is averaged there? What can you read off it, and what not?
@@ -36,17 +36,17 @@ from nin_lib.class_maps import seen
 from nin_lib.data import CLASSES, load
 from nin_lib.recorded import about, trained, variants
 from nin_lib.train import to_input
-from nin_lib.widgets import ClassMaps
+from nin_lib.widgets import Choice, ClassMaps, Predict
 
 _ = torch.manual_seed(0)
 torch.set_printoptions(precision=2, sci_mode=False)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## By hand
 #
 # Two classes, and for each of them a map of two rows and three columns. **On paper:** what are the two logits? Which class wins, and would it still win if its large number stood in another cell?
 
-# %%
+# %% tags=["slide-more"]
 tiny = torch.tensor([
     [[0., 0., 9.],
      [0., 0., 3.]],   # the map of class 0
@@ -59,10 +59,11 @@ for c, one_map in enumerate(tiny):
 
 # %% [markdown]
 # Class 0 wins, wherever its 9 stands. One strong cell can beat weak evidence everywhere, because all cells have the same say.
-#
+
+# %% [markdown] tags=["slide"]
 # Say the same with a dense layer: lay the twelve numbers in a row, and multiply them with a 2×12 matrix. **Predict:** what stands in that matrix?
 
-# %%
+# %% tags=["slide-more"]
 head = nn.Linear(12, 2, bias=False)
 head.weight.data.zero_()
 head.weight.data[0, :6] = 1 / 6  # class 0 looks at its own map ...
@@ -71,9 +72,10 @@ print(head.weight.data)
 same = torch.allclose(head(tiny.flatten()), tiny.mean(dim=(1, 2)))
 print("the same logits:", same)
 
-# %% [markdown]
+# %% [markdown] tags=["slide-more"]
 # For maps of one size, global average pooling *is* a dense layer. Only, nobody trained it: the weights on the own map are all the same, and those on the maps of other classes are 0. A trained dense layer could give each place a weight of its own, and it could let the map of one class speak for another. The average can do neither, so what comes before it has to: **each map must become evidence for its own class.** (The channels are mixed one layer earlier. The last 1×1 convolution gives each class its own weighted sum of the maps below.)
-#
+
+# %% [markdown]
 # ## The maps of a trained network
 #
 # The chapter brings along a network that was trained before: the small one of notebook 5, on the full Fashion-MNIST.
@@ -105,7 +107,7 @@ with torch.no_grad():
     same = torch.allclose(means, model(images), atol=1e-5)
 print("each logit is the mean of its map:", same)
 
-# %% mystnb={"image": {"alt": "A garment, and the last map of each of the ten classes on one scale; the map of the right class is the strongest."}}
+# %% mystnb={"image": {"alt": "A garment, and the last map of each of the ten classes on one scale; the map of the right class is the strongest."}} tags=["slide"]
 def draw_maps(image, maps, label):
     """The image, then the map of each class, all on one scale."""
     figure, axes = plt.subplots(1, 11, figsize=(11, 1.7))
@@ -124,18 +126,28 @@ def draw_maps(image, maps, label):
 
 draw_maps(val.images[0], maps[0], val.labels[0])
 
-# %% [markdown]
+# %% [markdown] tags=["slide-more"]
 # Blue is evidence for a class, red against it; ▲ marks the right class, and the number is the mean. No gradient was needed for this picture: the maps are there whenever the network gives an answer. (Networks that end in an average *and then* a trained dense layer need one step more: Zhou et al. 2016 weight the averaged maps with the dense layer's weights, and call the result a class activation map.)
-#
+
+# %% [markdown] tags=["slide"]
 # ## How far does a cell see?
 #
-# The maps have 7×7 cells, and the image 28×28 pixels. **Predict:** on how many pixels can the cell in the middle of a map depend?
-#
-# - (a) On 4×4, because 28 / 7 = 4.
-# - (b) On 5×5, the kernel of the last block.
-# - (c) On the whole image.
+# The maps have 7×7 cells, and the image 28×28 pixels.
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["remove-input", "slide-more"]
+Predict("On how many pixels can the cell in the middle of a map depend?", [
+    Choice("on 4×4, because 28 / 7 = 4", False,
+           "That is how far apart neighbouring cells are, not how far they "
+           "see."),
+    Choice("on 5×5, the kernel of the last block", False,
+           "That counts one layer only: each of the 5×5 numbers that this "
+           "layer reads has seen a large square before."),
+    Choice("on the whole image", True,
+           "What a cell sees grew with every kernel and every pooling on the "
+           "way."),
+])
+
+# %% tags=["slide-more", "slide-output"]
 spec = network("paper-mnist")
 for cell in ((3, 3), (3, 6)):
     rows, columns = seen(spec, *cell)
@@ -143,17 +155,12 @@ for cell in ((3, 3), (3, 6)):
           f" and columns {columns.start} to {columns.stop - 1}")
 
 # %% [markdown]
-# (c), for the cell in the middle. The receptive field of notebook 4 has a side of 35 pixels here. It grew with every 5×5 kernel and every pooling on the way. A cell at the edge of the map sees a part of that square, because the rest lies outside the image.
-#
-# <details><summary>Why (a) and (b) are tempting, and wrong</summary>
-#
-# (a) counts how far apart neighbouring cells are, not how far they see. (b) counts one layer only: each of the 5×5 numbers that this layer reads has seen a large square before.
-#
-# </details>
-#
+# On the whole image, for the cell in the middle. The receptive field of notebook 4 has a side of 35 pixels here. It grew with every 5×5 kernel and every pooling on the way. A cell at the edge of the map sees a part of that square, because the rest lies outside the image.
+
+# %% [markdown] tags=["slide"]
 # Do the cells *use* what they can see? Cell (3, 6) stands in the middle of the last column. **Predict:** does it change when the first 10 columns of the image are covered? And when the first 14 are?
 
-# %%
+# %% tags=["slide-more", "slide-output"]
 for covered in (10, 14):
     image = images.clone()
     image[..., :covered] = 0
@@ -161,36 +168,38 @@ for covered in (10, 14):
     changed = bool((change.abs() > 1e-5).any())
     print(f"{covered} columns covered: the cell changes: {changed}")
 
-# %% [markdown]
+# %% [markdown] tags=["slide-more"]
 # What stands left of column 10 it cannot feel. What stands in the columns 10 to 13 it does feel, two cells and more from its own spot.
 #
 # > **Misconception: "the map is bright where the network looks."** It is bright where the evidence *ended up*. To find out what an answer depends on, change the image: cover a part of it and compute again.
-#
+
+# %% [markdown]
 # ## Try it
 #
 # Commit to the prediction first. Then look at right and wrong answers, and cover parts of the images. Which region would flip the answer? (On a page without Python there are two sizes of regions; the numbers are rounded to 8 bits, so last digits may differ.)
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "slide"]
 class_maps = ClassMaps()
 class_maps
 
 # %% [markdown]
 # Some answers fall with a small region, others with none. And one caution: a covered image is one that the network never saw in training. That the answer flips says *that* it depends on the region, not how.
-#
+
+# %% [markdown] tags=["slide"]
 # ## What the pooling is indifferent to, and the network is not
 #
 # Shuffle the 49 cells of every map, all maps alike. **Predict:** which logits change?
 
-# %%
+# %% tags=["slide-more"]
 order = torch.randperm(49)
 shuffled = maps.flatten(2)[:, :, order]
 same = torch.allclose(shuffled.mean(dim=2), means, atol=1e-5)
 print("the same logits:", same)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # None. A mean does not know the order of what it averages. From this people conclude that the network does not care *where* a garment is. **Predict:** how many of the 1,000 held-out answers change when every image is moved to the right by 1 pixel? By 4? By 8? (The second count is of the garments that lose nothing at the right edge.)
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "slide-more", "slide-output"]
 @torch.no_grad()
 def answers(images):
     return torch.cat([model(part).argmax(1) for part in images.split(250)])
@@ -218,20 +227,31 @@ print("one pixel changes some answers:", moves[1][0] > 0)
 print("eight change more than one in four:", moves[8][0] > 250)
 print("also where nothing is cut off:", moves[4][1] > 0 and moves[8][1] > 0)
 
-# %% [markdown]
+# %% [markdown] tags=["slide-more"]
 # > **Misconception: "with global average pooling the network does not care where things are."** The *pooling* does not care in which cell a number stands, exactly. The network does: even where nothing is cut off, answers change. Its layers have edges, where zeros stand around the map, and all the garments it was trained on stood in the middle.
-#
+
+# %% [markdown] tags=["slide"]
 # ## Other sizes
 #
-# Maps of any size can be averaged. So the network takes any image that survives the poolings. **Predict:** enlarge the held-out images to 56×56, twice the size, with nothing else changed. How many answers stay right?
-#
-# - (a) About as many: the images show the same things, only larger.
-# - (b) Slightly fewer.
-# - (c) Far fewer.
-#
+# Maps of any size can be averaged. So the network takes any image that survives the poolings. Enlarge the held-out images to 56×56, twice the size, with nothing else changed.
+
+# %% jupyter={"source_hidden": true} tags=["remove-input", "slide-more"]
+Predict("How many answers stay right?", [
+    Choice("about as many: the images show the same, only larger", False,
+           "To us it is the same garment. But the kernels do not grow with "
+           "the image: what they learnt to find is twice as large now."),
+    Choice("slightly fewer", False,
+           "That holds for 36×36, near the size it was trained at. 56×56 is "
+           "far from it."),
+    Choice("far fewer", True,
+           "What the kernels learnt to find is twice as large now, and four "
+           "times as many cells are averaged."),
+])
+
+# %% [markdown]
 # And if the garments keep their size, and stand in the middle of an empty image of 56×56?
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "slide", "slide-output"]
 def enlarged(side):
     size = (side, side)
     return nn.functional.interpolate(all_images, size, mode="bilinear")
@@ -254,25 +274,28 @@ for name in ("enlarged to 56×56", "in an empty 56×56"):
     print(f"{name}: a quarter is lost: {right[name] < enough}")
 
 # %% [markdown]
-# (c), in both cases; (b) holds for 36×36. The network *takes* the image and is wrong far more often. Two things have changed: how large the garment is for a kernel of 5×5, and how many cells are averaged. The second alone, with the garment at its old size, does harm as well: most of the cells now look at nothing, and they count as much as the others.
-#
-# <details><summary>Why (a) is tempting, and wrong</summary>
-#
-# To us it is the same garment. But the kernels do not grow with the image: what they learnt to find is twice as large now.
-#
-# </details>
-#
+# Far fewer, in both cases; slightly fewer at 36×36. The network *takes* the image and is wrong far more often. Two things have changed: how large the garment is for a kernel of 5×5, and how many cells are averaged. The second alone, with the garment at its old size, does harm as well: most of the cells now look at nothing, and they count as much as the others.
+
+# %% [markdown] tags=["slide-more"]
 # > **Misconception: "it accepts any size" means that it works at any size.** It works near the size that it was trained at.
-#
+
+# %% [markdown] tags=["slide"]
 # ## Does it learn as well as a dense head?
 #
-# What an ending costs can be counted. How well a network learns with it has to be tried, with several seeds. Here is the network of notebook 5 with three endings: the average; one dense layer in its place, on the ten maps of 7×7 cells; and AlexNet's way, wide dense layers in the place of the last block. The recipe, the images and the three epochs are those of notebook 5. **Predict:** which ending leads on the held-out images?
-#
-# - (a) The average. The paper brought it in against overfitting.
-# - (b) The dense layers.
-# - (c) The seeds differ more than the endings.
+# What an ending costs can be counted. How well a network learns with it has to be tried, with several seeds. Here is the network of notebook 5 with three endings: the average; one dense layer in its place, on the ten maps of 7×7 cells; and AlexNet's way, wide dense layers in the place of the last block. The recipe, the images and the three epochs are those of notebook 5.
 
-# %% mystnb={"image": {"alt": "Held-out accuracy after three epochs, a dot for each seed, in three rows: the average, one dense layer, wide dense layers."}}
+# %% jupyter={"source_hidden": true} tags=["remove-input", "slide-more"]
+Predict("Which ending leads on the held-out images?", [
+    Choice("the average: the paper brought it in against overfitting", False,
+           "That takes the end of a long training for its beginning."),
+    Choice("the dense layers", True,
+           "Here both of them lead, with every seed."),
+    Choice("none: the seeds differ more than the endings", False,
+           "The right suspicion to begin with. But here the dense layers "
+           "lead with every seed."),
+])
+
+# %% mystnb={"image": {"alt": "Held-out accuracy after three epochs, a dot for each seed, in three rows: the average, one dense layer, wide dense layers."}} tags=["slide"]
 average = "as it is"  # ten maps and their averages
 names = [average, "one dense layer 490 → 10", "dense 2352 → 512 → 512 → 10"]
 runs = variants()
@@ -287,7 +310,7 @@ axis.set(xlabel="held-out accuracy", ylim=(len(names) - 0.5, -0.5))
 figure.tight_layout()
 plt.show()
 
-# %%
+# %% tags=["slide-more", "slide-output"]
 for name in names:
     parameters = {r["parameters"] for r in runs if r["variant"] == name}
     accuracy = ends[name].values()
@@ -300,7 +323,7 @@ for name in names[1:]:
     assert ahead == len(both) >= 5
 
 # %% [markdown]
-# (b), here, with every seed. A possible reason, which these runs do not test: a dense layer may use the maps as they come, from the first step on, while with the average each map has to become evidence for its own class first.
+# The dense layers, here, with every seed. A possible reason, which these runs do not test: a dense layer may use the maps as they come, from the first step on, while with the average each map has to become evidence for its own class first.
 #
 # What these runs do *not* say is who is ahead after a hundred epochs. The paper (Lin, Chen and Yan 2014, table 5) trained long on CIFAR-10, and there the average made the fewest errors:
 
@@ -310,7 +333,7 @@ for name, percent in errors.items():
     print(f"{name:20}{percent} % of the test images wrong")
 
 # %% [markdown]
-# One figure for each, from one network on one data set, without a spread: a difference that several seeds might blur. (a) takes the end of a long training for its beginning. (c) is the right suspicion to begin with, and here the runs say otherwise.
+# One figure for each, from one network on one data set, without a spread: a difference that several seeds might blur.
 #
 # ## Check yourself
 #
@@ -336,11 +359,13 @@ for (what, number), true in zip(mine.items(), truth, strict=True):
 # Cell (3, 2) stands 4 pixels left of cell (3, 3), so it sees the columns −6 to 28, and inside the image 0 to 27. All 49 cells have the weight 1/49.
 #
 # </details>
-#
+
+# %% [markdown] tags=["slide"]
 # ## Take-aways
 #
 # 1. For maps of one size, global average pooling is a dense layer with fixed weights: each class listens to its own map, to all the cells alike. So the maps must become evidence for the classes. Trained dense layers led after three epochs of class runs, with every seed; that says nothing about long training.
 # 2. The maps can be looked at without any gradient. But a cell sees far beyond the spot it stands on; what an answer depends on is found out by changing the image.
 # 3. The mean is indifferent to the order of the cells, exactly. The network is not indifferent to where things are, nor to how large they are.
-#
+
+# %% [markdown] tags=["slide"]
 # **Before you go on, from memory:** With which weights is the average a dense layer? Why may a trained one lead at first? Why is a bright cell no proof that the network looked there? What is the pooling indifferent to, and what the network?

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   chapter:
-#     compared: 10
+#     compared: 13
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: chapter,-jupytext.text_representation
@@ -11,7 +11,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 8. The cost
 #
 # NiN has few parameters. Is it a small network, then? That depends on what you pay for: parameters, work, memory or time. In this notebook you count each of them, and set NiN beside LeNet, AlexNet and VGG-11.
@@ -40,10 +40,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nin_lib import network, shape_flow, totals
 from nin_lib import torch as nin
+from nin_lib.widgets import Choice, Predict
 
 _ = torch.manual_seed(0)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## By hand
 #
 # A 3×3 convolution from 2 channels to 4, with padding 1, gets a map of 6×6. **On paper:**
@@ -54,7 +55,7 @@ _ = torch.manual_seed(0)
 #
 # Which of the three change when the map is twice as high and twice as wide?
 
-# %%
+# %% tags=["slide-more", "slide-output"]
 def cost(k, in_channels, out_channels, places):
     kernel = k * k * in_channels  # weights that make one number
     parameters = (kernel + 1) * out_channels
@@ -79,7 +80,8 @@ for name, sizes in layers.items():
 # The last line is the other extreme. A dense layer is a convolution with a single place: many weights, each used once.
 #
 # So the three have different causes. Parameters come from channels and kernels. Activations come from channels and *places*. Multiply-adds come from all of these: **weights times places.**
-#
+
+# %% [markdown]
 # ## Let PyTorch count
 #
 # For a whole network you don't multiply on paper. Send an image through, and let a hook on each layer add up. One line holds for convolutions and dense layers alike: each number that comes out takes as many multiply-adds as one kernel has weights. A ReLU needs no map of its own: it can write over what the convolution gave. So the two count as one.
@@ -105,16 +107,27 @@ def count(model, image):
     parameters = sum(p.numel() for p in model.parameters())
     return parameters, sum(work), sum(numbers)
 
+# %% [markdown] tags=["slide"]
+# [Notebook 1](01_why_nin.ipynb) set NiN beside AlexNet: far fewer parameters, slightly fewer multiply-adds. The third column is new.
+
 # %% [markdown]
-# [Notebook 1](01_why_nin.ipynb) set NiN beside AlexNet: far fewer parameters, slightly fewer multiply-adds. **Predict** the third column. Against AlexNet, NiN has
-#
-# - (a) far fewer activations, as with the parameters;
-# - (b) slightly fewer, as with the multiply-adds;
-# - (c) more.
-#
 # LeNet dates from 1998, AlexNet from 2012, VGG from 2014. All are counted as *Dive into Deep Learning* adapts them to ten classes and grey images of 224×224 pixels (LeNet: 28×28; AlexNet's two dropouts are left out). NiN is the four-block network of this chapter, which is not in the paper. On the device `meta`, PyTorch works out all the shapes and holds no numbers, so even VGG-11 needs no memory here.
 
-# %%
+# %% jupyter={"source_hidden": true} tags=["remove-input", "slide-more"]
+Predict("How many activations has NiN, beside AlexNet?", [
+    Choice("far fewer, as with the parameters", False,
+           "That takes a network for its parameters. Nearly all of AlexNet's "
+           "weights are in its head, and the head makes few numbers."),
+    Choice("slightly fewer, as with the multiply-adds", False,
+           "That takes activations for work. But a number costs as many "
+           "multiply-adds as its kernel has weights, and the kernel of a 1×1 "
+           "convolution is small."),
+    Choice("more", True,
+           "Two more convolutions stand behind each k×k convolution, and "
+           "their maps are as large as its own."),
+])
+
+# %% tags=["slide-more", "slide-output"]
 NAMES = {"lenet": "LeNet", "alexnet": "AlexNet",
          "vgg11": "VGG-11", "chapter": "NiN"}
 ledger = {}
@@ -133,13 +146,7 @@ print("AlexNet, as a multiple of NiN:")
 print(f"{'':9}{times[0]:>12.2f}{times[1]:>16.2f}{times[2]:>13.2f}")
 
 # %% [markdown]
-# (c). AlexNet has 23 times NiN's parameters, somewhat more work, and less than half of its activations. In NiN, two more convolutions stand behind each k×k convolution, and their maps are as large as its own: small kernels, large maps.
-#
-# <details><summary>Why (a) and (b) are tempting, and wrong</summary>
-#
-# (a) takes a network for its parameters. Nearly all of AlexNet's weights are in its head, and the head makes few numbers. (b) takes activations for work. But a number costs as many multiply-adds as its kernel has weights, and the kernel of a 1×1 convolution is small.
-#
-# </details>
+# More. AlexNet has 23 times NiN's parameters, somewhat more work, and less than half of its activations. In NiN, two more convolutions stand behind each k×k convolution, and their maps are as large as its own: small kernels, large maps.
 #
 # Two other counters should agree: `totals`, which does the arithmetic on the description alone, and PyTorch's own counter. That one counts a multiply-add as two operations.
 
@@ -154,7 +161,7 @@ for key, name in NAMES.items():
     agree = flops.get_total_flops() == 2 * ledger[name][1]
     print(f"{name:8} nin_lib.flow: {flow == ledger[name]},  PyTorch: {agree}")
 
-# %% mystnb={"image": {"alt": "Three dot plots on logarithmic scales, each with LeNet, AlexNet, VGG-11 and NiN. In parameters NiN lies far left of AlexNet; in multiply-adds they lie close together; in activations NiN lies to the right of AlexNet. VGG-11 is rightmost in all three."}}
+# %% mystnb={"image": {"alt": "Three dot plots on logarithmic scales, each with LeNet, AlexNet, VGG-11 and NiN. In parameters NiN lies far left of AlexNet; in multiply-adds they lie close together; in activations NiN lies to the right of AlexNet. VGG-11 is rightmost in all three."}} tags=["slide"]
 titles = ("parameters", "multiply-adds", "activations")
 figure, axes = plt.subplots(1, 3, figsize=(7.5, 2.2), sharey=True)
 for column, (axis, title) in enumerate(zip(axes, titles, strict=True)):
@@ -168,14 +175,15 @@ axes[0].invert_yaxis()
 figure.tight_layout()
 plt.show()
 
-# %% [markdown]
+# %% [markdown] tags=["slide-more"]
 # From the first panel to the third, the diamond moves past AlexNet's dot. **Far fewer parameters need not mean far less work, and can go with more activations.**
-#
+
+# %% [markdown] tags=["slide"]
 # ## Where does NiN spend it?
 #
 # More than half of the work is one layer's, the 5×5 convolution of block 2 (notebook 4). **Predict** for the eight 1×1 convolutions together: of which of the three do they hold the largest share?
 
-# %%
+# %% tags=["slide-more", "slide-output"]
 def kind(row):
     if row.layer.startswith("1×1"):
         return "1×1 convolutions"
@@ -196,20 +204,34 @@ for name in ("11×11, 5×5, 3×3", "1×1 convolutions", "poolings"):
 
 # %% [markdown]
 # Of the activations. (What is missing in the last column is the image.)
-#
+
+# %% [markdown] tags=["slide-more"]
 # > **Misconception: "1×1 convolutions are free."** They hold more than a fifth of NiN's parameters, do nearly a quarter of its work, and make more than half of its activations. They are cheap *for their channels*: a 3×3 kernel would have nine times the weights.
-#
+
+# %% [markdown] tags=["slide"]
 # ## Change the design
 #
-# Put 3×3 convolutions in the place of all eight 1×1. **Predict**, from the table above:
-#
-# - (a) Parameters and work become nine times as large, activations too.
-# - (b) Parameters and work become about three times as large, and activations stay.
-# - (c) All three become about three times as large.
-#
+# Put 3×3 convolutions in the place of all eight 1×1. The table above tells what to expect.
+
+# %% jupyter={"source_hidden": true} tags=["remove-input", "slide-more"]
+Predict("What becomes of parameters, work and activations?", [
+    Choice("all three become nine times as large", False,
+           "Parameters and work would, if NiN had nothing but 1×1 "
+           "convolutions. And how many numbers come out depends on channels "
+           "and places, not on how many weights go into each."),
+    Choice("parameters and work become about three times as large, "
+           "activations stay", True,
+           "What the 1×1 convolutions hold becomes nine times as large, and "
+           "the rest stays. The maps keep their sizes."),
+    Choice("all three become about three times as large", False,
+           "So do parameters and work. But how many numbers come out depends "
+           "on channels and places, not on how many weights go into each."),
+])
+
+# %% [markdown]
 # And which of the other changes below touches the activations most?
 
-# %%
+# %% tags=["slide", "slide-output"]
 changes = {
     "3×3 in place of 1×1": "nin-3x3",
     "one 1×1 per block": "nin-one-1x1",
@@ -229,32 +251,39 @@ for key in ("nin-dense-10", "nin-alexnet-head"):
     print(f"{key}: {more:,} parameters more")
 
 # %% [markdown]
-# (b). What the 1×1 convolutions hold becomes nine times as large, and the rest stays: 78 % + 9 × 22 % of the parameters, 76 % + 9 × 24 % of the work (apart from rounding). The maps keep their sizes.
-#
-# <details><summary>Why (a) and (c) are tempting, and wrong</summary>
-#
-# (a) would be right about parameters and work if NiN had nothing but 1×1 convolutions. And (a) and (c) both let the activations grow with the kernel. How many numbers come out depends on channels and places, not on how many weights go into each.
-#
-# </details>
+# Parameters and work become about three times as large, and the activations stay. What the 1×1 convolutions hold becomes nine times as large, and the rest stays: 78 % + 9 × 22 % of the parameters, 76 % + 9 × 24 % of the work (apart from rounding). The maps keep their sizes.
 #
 # The number of 1×1 convolutions moves the activations most. The last two lines are the question of notebook 4 again, with all its columns:
-#
+
+# %% [markdown] tags=["slide-more"]
 # > **Misconception: "global average pooling saves the parameters."** One small dense layer in its place would add 2,510. AlexNet's wide dense layers in the place of block 4 would add 56 million parameters, a little work and hardly any activations. What saves is to do without *them*.
-#
+
+# %% [markdown]
 # These are costs only. Whether a variant learns better, no count can tell: that takes several seeds of each.
-#
+
+# %% [markdown] tags=["slide"]
 # ## Memory in training
 #
 # To correct a weight, the backward pass needs the number that the weight was multiplied with. So in training the activations of *every* layer wait until the backward pass comes along, and those of every image in the batch. On top of that, each parameter takes two numbers, itself and its gradient; with momentum three. For plain gradient descent, with 4 bytes a number:
 #
 # $$\text{bytes} \approx 4 \times (2 \times \text{parameters} + \text{batch} \times \text{activations}).$$
 #
-# **Predict:** *Dive into Deep Learning* trains in this way, with 128 images in a batch. How much of AlexNet's training memory does NiN need?
-#
-# - (a) A small part, as with the parameters.
-# - (b) About half.
-# - (c) As much, or more.
-#
+# *Dive into Deep Learning* trains in this way, with 128 images in a batch.
+
+# %% jupyter={"source_hidden": true} tags=["remove-input", "slide-more"]
+Predict("How much of AlexNet's training memory does NiN need then?", [
+    Choice("a small part, as with the parameters", False,
+           "That is right for the parameters' part of the sum. But without "
+           "momentum it is the smaller part, in both networks."),
+    Choice("about half", False,
+           "It might be a compromise between parameters and work. But what "
+           "waits are the activations, and NiN has more than twice as many."),
+    Choice("as much, or more", True,
+           "AlexNet pays once for its parameters, NiN pays more for each "
+           "image."),
+])
+
+# %% [markdown]
 # First measure the second term. A *saved-tensor hook* is called for all that PyTorch puts aside for the backward pass. We add up the bytes, each piece of memory once, and leave out the parameters. Four images are enough.
 
 # %%
@@ -317,7 +346,7 @@ for copies in (2, 3):
     print(f"{copies} numbers per parameter: more than AlexNet"
           f" from a batch of {batch} on")
 
-# %% mystnb={"image": {"alt": "Training memory against batch size. AlexNet starts high and rises slowly, with momentum higher still; NiN starts near zero and rises about twice as steeply. It crosses AlexNet's line before a batch of 128, and the line with momentum shortly after."}}
+# %% mystnb={"image": {"alt": "Training memory against batch size. AlexNet starts high and rises slowly, with momentum higher still; NiN starts near zero and rises about twice as steeply. It crosses AlexNet's line before a batch of 128, and the line with momentum shortly after."}} tags=["slide"]
 batches = range(0, 257, 8)
 plt.figure(figsize=(7, 3))
 for name, copies, style in (("AlexNet", 3, ":"), ("AlexNet", 2, "-"),
@@ -337,21 +366,17 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# (c). AlexNet pays once for its parameters, NiN pays more for each image. So the lines cross: without momentum below a batch of 128, with momentum above it. In both cases a network with a small part of AlexNet's parameters needs about as much memory.
-#
-# <details><summary>Why (a) and (b) are tempting, and wrong</summary>
-#
-# (a) is right for the parameters' part of the sum, and without momentum that is the smaller part in both networks. (b) might be a compromise between parameters and work. But what waits are the activations, and NiN has more than twice as many.
-#
-# </details>
-#
+# As much, or more. AlexNet pays once for its parameters, NiN pays more for each image. So the lines cross: without momentum below a batch of 128, with momentum above it. In both cases a network with a small part of AlexNet's parameters needs about as much memory.
+
+# %% [markdown] tags=["slide-more"]
 # > **Misconception: "few parameters, so it is lean to train."** With a batch like this, most of what fills the memory is activations times batch; AlexNet with momentum is the exception. (A real run takes more than this sum: gradients of the maps come and go, and libraries work with buffers of their own.)
-#
+
+# %% [markdown] tags=["slide"]
 # ## Memory in prediction
 #
 # Nothing waits for a backward pass now, and there is no gradient. What is needed at once are the parameters, and for the layer under way what goes in and what comes out. **Predict:** which network is leaner in prediction, one image at a time, and by how much?
 
-# %%
+# %% tags=["slide-more", "slide-output"]
 def largest_pair(spec):
     """Numbers in the largest input and output that a layer has."""
     image = spec.in_channels * spec.input_size**2
@@ -437,13 +462,15 @@ for (what, number), true in zip(mine.items(), truth, strict=True):
 # Parameters: 16 weights and a bias for each of 8 channels, (16 + 1) × 8. Activations: 8 × 10 × 10. Multiply-adds: 16 times the activations. Bytes for the parameters: 3 × 4 times their number. Bytes that wait: 32 × 4 times the activations.
 #
 # </details>
-#
+
+# %% [markdown] tags=["slide"]
 # ## Take-aways
 #
 # 1. Parameters come from kernels and channels, activations from channels and places, multiply-adds are weights times places. All three can be counted without running the network.
 # 2. NiN has far fewer parameters than AlexNet, not much less work, and more activations. Its 1×1 convolutions are cheap in weights and dear in maps; a dense head is the other way round.
 # 3. Training holds the activations of all layers for the whole batch, and two or three numbers for each parameter. Prediction holds the parameters and one pair of maps. So NiN is lean with few images at a time, in training as in prediction, and not with many.
-#
+
+# %% [markdown] tags=["slide"]
 # **Before you go on, from memory:** Which of the three counts change with the size of the image? Why does training need so much more memory than prediction? Why does NiN overtake AlexNet in training memory as the batch grows?
 #
 # **Exercises that check themselves:** [two, and one to stretch](exercises/08_the_cost.ipynb).

@@ -3,15 +3,19 @@
 A figure is a decimal, a percentage, or a number of three digits or more. It is covered when the
 same number stands in what a cell printed, or in a cell's code (where it is asserted, or goes in).
 Years are no figures, nor is what stands in a question, in code marks or in the address of a link.
+What a prediction says about its choices is text too, although it stands in a cell.
 """
 
+import json
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from nin_lib.widgets import Choice, Predict
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
@@ -41,7 +45,7 @@ def shown(nb) -> set[str]:
     """All numbers in the code and the outputs, without commas; a share also as a percentage."""
     words = []
     for cell in nb.cells:
-        if cell.cell_type == "code":
+        if cell.cell_type == "code" and not reasons(cell):
             words.append(cell.source.replace("_", ""))
             words += [text_of(output) for output in cell.outputs]
     numbers = re.findall(r"\d[\d,]*(?:\.\d+)?\s?%?", " ".join(words))
@@ -54,8 +58,17 @@ def text_of(output) -> str:
     return " ".join([output.get("text", ""), data.get("text/plain", ""), html])
 
 
+def reasons(cell) -> list[str]:
+    """What the predictions in a cell's outputs say about their choices."""
+    pages = [output.get("data", {}).get("text/html", "") for output in cell.get("outputs", ())]
+    found = BeautifulSoup("".join(pages), "html.parser").select("nin-choices")
+    asked = [json.loads(it["data-config"])["question"] for it in found]
+    return [choice["why"] for question in asked for choice in question["choices"]]
+
+
 def uncovered(nb) -> set[str]:
-    prose = " ".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
+    text = [cell.source for cell in nb.cells if cell.cell_type == "markdown"]
+    prose = " ".join(sum(map(reasons, nb.cells), text))
     return {it for it in figures(prose) - shown(nb) if it.rstrip("%") not in shown(nb)}
 
 
@@ -80,3 +93,12 @@ def test_what_counts_as_a_figure():
 def test_a_figure_that_no_cell_shows_is_found():
     cells = [new_markdown_cell("Of 1,234 images 56.7 % are right."), new_code_cell("print(1_234)")]
     assert uncovered(new_notebook(cells=cells)) == {"56.7%"}
+
+
+def test_a_prediction_is_text_and_shows_no_figure():
+    choices = [Choice("7.5", False, "It is 8.5."), Choice("8.5", True, "As 9.5 is above.")]
+    html = Predict("Is it 6.5?", choices).to_html()
+    source = 'Predict("Is it 6.5?", [Choice("7.5", False, "It is 8.5."), ...])'
+    output = new_output("execute_result", {"text/html": html})
+    cells = [new_code_cell(source, outputs=[output]), new_code_cell("print(9.5)")]
+    assert uncovered(new_notebook(cells=cells)) == {"8.5"}

@@ -21,13 +21,14 @@ def without_anywidget(tmp_path):
 
 def test_each_instrument_stands_still(without_anywidget):
     code = """
-from nin_lib.widgets import ClassMaps, LiveCurves, PixelMLP, ShapeFlow
+from nin_lib.widgets import Choice, ClassMaps, LiveCurves, PixelMLP, Predict, ShapeFlow
 with LiveCurves(epochs=2, title="a run") as curves:
     curves.add("train_loss", 0.5, 1.25)
-for instrument in (curves, ShapeFlow("chapter"), PixelMLP(), ClassMaps()):
+question = Predict("2 + 2?", [Choice("4", True, "It is."), Choice("5", False, "One more.")])
+for instrument in (curves, ShapeFlow("chapter"), PixelMLP(), ClassMaps(), question):
     data = instrument._repr_mimebundle_()[0]
     assert set(data) == {"text/plain", "text/html"}, data.keys()
-    assert "<table" in data["text/html"] or "<img" in data["text/html"]
+    assert any(part in data["text/html"] for part in ("<table", "<img", "<details"))
 """
     done = subprocess.run(
         [sys.executable, "-c", code], env=without_anywidget, capture_output=True, text=True

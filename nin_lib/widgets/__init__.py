@@ -1,10 +1,12 @@
 """Instruments for a notebook: one Python file and one JavaScript module each."""
 
+from nin_lib.widgets.base import Choice
+from nin_lib.widgets.choices import Predict
 from nin_lib.widgets.live_curves import LiveCurves
 from nin_lib.widgets.pixel_mlp import PixelMLP
 from nin_lib.widgets.shape_flow import ShapeFlow
 
-__all__ = ["ClassMaps", "LiveCurves", "PixelMLP", "ShapeFlow"]
+__all__ = ["Choice", "ClassMaps", "LiveCurves", "PixelMLP", "Predict", "ShapeFlow"]
 
 
 def __getattr__(name: str) -> object:

@@ -40,7 +40,10 @@ const BASE_STYLE = `
 .nin :focus-visible { outline: 2px solid var(--blue); outline-offset: 2px; }
 .nin .question { border: 0; border-left: 3px solid var(--blue); margin: 0 0 8px; padding: 2px 0 2px 10px; }
 .nin .question legend { font-weight: 600; font-size: inherit; padding: 0; float: left; width: 100%; }
-.nin .question label { display: block; clear: both; padding: 3px 0; min-height: 24px; }
+.nin .question label { display: flex; align-items: baseline; clear: both; padding: 3px 0;
+  min-height: 24px; }
+.nin .question input { flex: none; }
+.nin .question label:has(:checked:disabled) { font-weight: 600; }
 .nin .scroll { overflow-x: auto; }
 .nin table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: auto; }
 .nin :is(th, td) { padding: 1px 8px 1px 0; text-align: right; font-weight: 400; border: 0;
@@ -52,8 +55,8 @@ const BASE_STYLE = `
 .nin svg text { fill: currentColor; font-size: 12px; }
 `;
 
-let instruments = 0;
-const uid = (word) => `nin-${word}-${++instruments}`; // for `for`, `aria-labelledby` and radio groups
+// For `for`, `aria-labelledby` and radio groups. Each module counts on where another one stopped.
+const uid = (word) => `nin-${word}-${globalThis.ninIds = (globalThis.ninIds ?? 0) + 1}`;
 
 // ---- elements
 
@@ -92,10 +95,9 @@ function bytes(base64) { // what Python packed as bytes, as signed 8-bit integer
 // ---- the frame around an instrument: its title, its question, its task, a reset
 
 function shell(el, name, config, onChange, resetTo) {
-  const root = html("div", { class: `nin nin-${name}`, role: "group" }, el);
+  const root = html("div", { class: `nin nin-${name}` }, el);
   html("style", {}, root, BASE_STYLE);
   const heading = html("h3", { id: uid("title") }, root);
-  set(root, { "aria-labelledby": heading.id });
   const asked = html("div", {}, root);
   const task = html("p", { class: "task" }, root);
   const error = html("p", { class: "error", role: "alert" }, root);
@@ -115,6 +117,7 @@ function shell(el, name, config, onChange, resetTo) {
     update: (next) => {
       write(heading, next.title ?? "");
       heading.hidden = !next.title;
+      if (next.title) set(root, { role: "group", "aria-labelledby": heading.id });
       write(task, next.task ? `Try: ${next.task}` : "");
       task.hidden = !next.task;
       poll ??= next.question && prediction(asked, next.question, onChange);
@@ -152,14 +155,16 @@ function prediction(parent, question, onChange) {
       commit.hidden = done;
       if (!choices.some(({ input }) => input.checked)) commit.disabled = true;
       if (!done) write(verdict, "");
-      else write(verdict, words(choices[answer].choice, question.choices.find(({ right }) => right)));
+      else write(verdict, words(choices[answer].choice, question.choices));
     },
   };
 }
 
-function words(chosen, best) {
-  if (chosen.right || !best) return `${chosen.right ? "Right." : "Not so."} ${chosen.why}`;
-  return `Not so. ${chosen.why} Right is: “${best.say}”. ${best.why}`;
+function words(chosen, choices) {
+  if (chosen.right) return `Right. ${chosen.why}`;
+  const best = choices.filter(({ right }) => right);
+  const told = best.map(({ say, why }) => `Right is: “${say}”. ${why}`);
+  return ["Not so.", chosen.why, ...told].join(" ");
 }
 
 // Keys that a control uses itself; a notebook would run the cell, or leave it, or scroll.

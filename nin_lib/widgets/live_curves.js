@@ -159,7 +159,8 @@ function mount(el, config, onChange) {
   }
 
   const point = (event) => {
-    const at = toEpoch(event.clientX - svg.getBoundingClientRect().left);
+    const { left, width } = svg.getBoundingClientRect(); // on a slide the page is enlarged
+    const at = toEpoch((event.clientX - left) * svg.clientWidth / width);
     const xs = places(config);
     cursor = xs.reduce((best, x) => (Math.abs(x - at) < Math.abs(best - at) ? x : best), xs[0] ?? null);
     redraw();

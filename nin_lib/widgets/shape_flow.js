@@ -178,7 +178,8 @@ function makeVolumes(parent, choose) {
   const scale = html("div", { class: "scale quiet" }, box);
   let ends = []; // of the columns, to the right
   box.addEventListener("click", (event) => {
-    const x = event.clientX - box.getBoundingClientRect().left;
+    const { left, width } = box.getBoundingClientRect(); // on a slide the page is enlarged
+    const x = (event.clientX - left) * box.clientWidth / width;
     choose(Math.max(0, ends.findIndex((end) => x < end)));
   });
   return (view) => {

@@ -11,6 +11,7 @@ from .harness import ROOT, accessibility, browser_page, jupyter_lab
 
 # Where each instrument stands.
 PAGES = {
+    "choices": "03_nin_block",
     "pixel-mlp": "02_one_by_one_convolution",
     "shape-flow": "04_nin_network",
     "live-curves": "05_training",
@@ -53,7 +54,7 @@ def test_it_is_readable_without_javascript(site, playwright, name, page_name):
     with browser_page(playwright, java_script_enabled=False) as (page, others, _):
         page.goto(f"{site}/notebooks/{page_name}.html")
         for element in page.locator(f"nin-{name}").all():
-            assert element.locator("table, img").count() >= 1
+            assert element.locator("table, img, details").count() >= 1
             assert element.bounding_box()["height"] > 60
     assert others == []
 
@@ -72,7 +73,7 @@ def test_a_page_loads_the_modules_of_its_instruments_only(site, playwright):
         page.on("request", lambda request: loaded.append(request.url.split("?")[0]))
         page.goto(f"{site}/notebooks/04_nin_network.html", wait_until="networkidle")
     modules = {Path(url).name for url in loaded if "/nin-" in url}
-    assert modules == {"nin-shape-flow.js"}
+    assert modules == {"nin-choices.js", "nin-shape-flow.js"}
     assert others == errors == []
 
 
@@ -86,7 +87,7 @@ def test_nbconvert_keeps_the_still_version(tmp_path):
         text = (tmp_path / f"{page_name}.html").read_text(encoding="utf-8")
         start_of_it = text.index(f"<nin-{name} ")
         inside = text[start_of_it : text.index(f"</nin-{name}>", start_of_it)]
-        assert "<table" in inside or "<img" in inside
+        assert any(part in inside for part in ("<table", "<img", "<details"))
 
 
 def test_a_notebook_that_was_not_run_shows_the_still_version(tmp_path, playwright):
