@@ -77,7 +77,7 @@ for size in (224, 256, 320):
 # %% [markdown]
 # ## Exercise 1.2: twice as high and wide
 #
-# AlexNet is made for images of 448×448 instead of 224×224. These are its last maps before the head:
+# Suppose AlexNet is given images of 448×448 instead of 224×224. These are its last maps before the head:
 
 # %%
 for size in (224, 448):

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Exercises 2: the 1×1 convolution
 #
-# To [notebook 2](../notebooks/02_one_by_one_convolution.ipynb). Two exercises and one to stretch. **Time** about 25 minutes.
+# To [notebook 2](../notebooks/02_one_by_one_convolution.ipynb). Two exercises and one to stretch. **Time** about 35 minutes.
 
 # %%
 import torch
@@ -43,7 +43,7 @@ print("shapes:", tuple(wanted.shape), tuple(got.shape))
 print("the same numbers:", torch.allclose(wanted, got))
 
 # %% [markdown]
-# Write the two lines anew in which axes get mixed up. (`reshape` reads the numbers in the order in which they lie in memory, the last axis fastest.)
+# Two of its lines mix up axes. Write them anew. (`reshape` reads the numbers in the order in which they lie in memory, the last axis fastest.)
 #
 # <details><summary>Hint</summary>
 #
@@ -160,11 +160,17 @@ print("two swaps change nothing:", torch.equal(twice, torch.eye(4).long()))
 # %% [markdown]
 # ## To stretch, exercise 2.3: swap where needed
 #
-# Build `layers` out of 1×1 convolutions and ReLUs and nothing else. Two channels come in; at each pixel the *larger* of the two numbers shall come out in channel 0, the *smaller* in channel 1. Numbers can be negative. Set the weights by hand.
+# Build `layers`, an `nn.Sequential` of 1×1 convolutions and ReLUs and nothing else. Two channels come in; at each pixel the *larger* of the two numbers shall come out in channel 0, the *smaller* in channel 1. Numbers can be negative, and of any size. Set the weights by hand.
 #
 # <details><summary>Hint</summary>
 #
-# $\max(a, b) = \frac{1}{2}\left(a + b + |a - b|\right)$, and the minimum has a minus sign. Now, $|t| = \max(0, t) + \max(0, -t)$, and $t = \max(0, t) - \max(0, -t)$: two ReLUs make a magnitude, or let a number pass. So four hidden channels are enough.
+# $\max(a, b) = \frac{1}{2}\left(a + b + |a - b|\right)$. What changes for the smaller one? And how many ReLUs make $|t|$ out of a number $t$?
+#
+# </details>
+#
+# <details><summary>A second hint</summary>
+#
+# $|t| = \max(0, t) + \max(0, -t)$. The sum $a + b$ has to pass the ReLU, too, also where it is negative: $t = \max(0, t) - \max(0, -t)$.
 #
 # </details>
 
@@ -184,7 +190,7 @@ layers[2].weight.data = out[:, :, None, None]
 check("2.3", layers)
 
 # %% [markdown] tags=["solution"]
-# The hidden channels are the positive and the negative part of $a - b$ and of $a + b$.
+# Four hidden channels are enough: the positive and the negative part of $a - b$, and those of $a + b$.
 
 # %% tags=["solution"]
 pairs = torch.tensor([[5., 2.], [-1., 3.], [-4., -2.]])

@@ -112,12 +112,12 @@ print(f"each 1×1 layer of block 2: {256 * 256 + 256:,}")
 #
 # What does one get for it? With **no** 1×1 layer, a channel is one weighted sum of a patch and a ReLU. With **one**, a pixel's channels are the hidden layer of an MLP, and the 1×1 layer is its second: already a small network in the network. With **two**, the MLP has two hidden layers, which is what the paper draws, and with **three** it has three. Shapes and receptive field stay the same in all four cases.
 #
-# So parameters do not decide between them. Whether the second or the third layer makes a better classifier, or only one that is harder to train, is a question for many runs with many seeds. No count answers it, and one run does not either.
+# So parameters do not decide between them. Whether the second or the third layer makes a better classifier, or only one that is harder to train, is a question for many runs with many seeds. No count answers it, and one run does not either. The first of [exercises 5](05_training.ipynb) looks at such runs.
 
 # %% [markdown]
 # ## To stretch, exercise 3.3: a block on a diet
 #
-# Design a replacement for block 2, out of convolutions and a ReLU after each. It takes 96 channels and makes 256, keeps height and width (also when they differ), and each number that comes out sees at least 5×5 pixels. It has **fewer than 200,000 parameters.** (Block 2 has 746,240.)
+# Design a replacement for block 2: an `nn.Sequential` of convolutions with an `nn.ReLU()` after each, at least one of them 1×1. It takes 96 channels and makes 256, keeps height and width (also when they differ), and each number that comes out depends on all 96 channels and reaches over at least 5×5 pixels. It has **fewer than 200,000 parameters.** (Block 2 has 746,240.)
 #
 # <details><summary>Hint</summary>
 #
@@ -149,4 +149,4 @@ print("lean:   ", f"{count(lean):,}", [count(conv) for conv in lean[::2]])
 print("within the budget:", count(lean) < 200_000)
 
 # %% [markdown] tags=["solution"]
-# Squeeze, look around, widen: Inception and SqueezeNet do this ([notebook 11](../notebooks/11_where_it_went.ipynb)). There are other answers. Two 3×3 convolutions see 5×5 pixels with 18 weights in the place of 25, and with `groups` a convolution does not mix its channels and leaves that to the 1×1 layers. All of them have fewer weights to learn with than block 2. How much that matters is again a question for runs.
+# Squeeze, look around, widen: Inception and SqueezeNet do this ([notebook 11](../notebooks/11_where_it_went.ipynb)). There are other answers. Two 3×3 convolutions reach over 5×5 pixels with 18 weights in the place of 25, and with `groups` a convolution does not mix its channels and leaves that to the 1×1 layers. All of them have fewer weights to learn with than block 2. How much that matters is again a question for runs.

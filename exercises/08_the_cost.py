@@ -96,7 +96,7 @@ for name in ("nin-one-1x1", "chapter"):
           f"{sums.activations:>13,}")
 
 # %% [markdown]
-# **Predict** all three numbers, exactly, for *five* in each block.
+# **Work out** all three numbers for *five* in each block.
 #
 # <details><summary>Hint</summary>
 #
@@ -149,7 +149,7 @@ print(f"each adds {two.parameters - one.parameters:,},"
 #
 # **Design** a network that is leaner to train than NiN and not smaller:
 #
-# - NiN blocks (1×1 convolutions follow the first), grey images of 224×224, the average of ten maps at the end;
+# - NiN blocks (a k×k convolution with k > 1, then 1×1 convolutions), grey images of 224×224, the average of ten maps at the end;
 # - between 90 and 110 % of the parameters of `network("chapter")`;
 # - at most half of its activations, and no more multiply-adds.
 #

@@ -369,3 +369,5 @@ for (what, number), true in zip(mine.items(), truth, strict=True):
 
 # %% [markdown] tags=["slide"]
 # **Before you go on, from memory:** With which weights is the average a dense layer? Why may a trained one lead at first? Why is a bright cell no proof that the network looked there? What is the pooling indifferent to, and what the network?
+#
+# **Exercises that check themselves:** [two, and one to stretch](exercises/06_global_average_pooling.ipynb).

@@ -1,11 +1,14 @@
 """The exercises: a blank is open, a solution is right, and likely mistakes are told from both."""
 
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean, median
 
 import jupytext
 import nbformat
+import numpy as np
 import pytest
 import torch
 from nbformat import NotebookNode
@@ -100,9 +103,39 @@ def magnitudes(signs):
     )
 
 
+def lifted(by):
+    """Sorts as long as no number is below -`by`: b goes through the ReLU as b + `by`."""
+    first, last = nn.Conv2d(2, 3, 1), nn.Conv2d(3, 2, 1)
+    rows, out = [[1.0, -1.0], [-1.0, 1.0], [0.0, 1.0]], [[1.0, 0.0, 1.0], [0.0, -1.0, 1.0]]
+    first.weight.data = torch.tensor(rows)[:, :, None, None]
+    last.weight.data = torch.tensor(out)[:, :, None, None]
+    first.bias.data, last.bias.data = torch.tensor([0.0, 0.0, by]), torch.tensor([-by, -by])
+    return nn.Sequential(first, nn.ReLU(), last)
+
+
 class Sorted(nn.Module):
     def forward(self, x):
         return x.sort(dim=1, descending=True).values
+
+
+class SortedBesideALayer(Sorted):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(2, 2, 1)
+
+
+def zeroed_first(x, weight, bias):
+    return torch.einsum("oc,nchw->nohw", weight, x.zero_()) + bias[:, None, None]
+
+
+def for_three_widths(channels, side, widths):
+    a, b, c = widths
+    return channels * side**2 * a + a + a * b + b + b * c + c
+
+
+def with_own_tensors(A, a, B, b):
+    W = B @ torch.eye(len(A)) @ A
+    return W, B @ a + b * torch.ones(len(b))
 
 
 def relus(*convolutions):
@@ -123,8 +156,8 @@ def chapter(**changes):
     return replace(network("chapter"), stages=(*stages, Dropout(), last), **changes)
 
 
-def family(n, width=32, kernels=3, classes=10, size=64):
-    stages = (Block(kernels, (width,) * 3, padding=kernels // 2), Pool()) * n
+def family(n, width=32, kernels=3, classes=10, size=64, pools=1):
+    stages = (Block(kernels, (width,) * 3, padding=kernels // 2), *[Pool()] * pools) * n
     return Network((*stages, Block(3, (width, width, classes), padding=1)), input_size=size)
 
 
@@ -142,11 +175,77 @@ def right_training(spec, batch, copies):
     return bytes_of(lambda copies: 4 * copies, lambda batch: 4 * batch)(spec, batch, copies)
 
 
-def right_prediction(spec, pairs=max):
-    maps = [spec.in_channels * spec.input_size**2]
-    maps += [row.activations for row in shape_flow(spec) if row.activations]
-    pair = pairs(a + b for a, b in zip(maps, maps[1:], strict=False))
-    return 4 * (totals(spec).parameters + pair)
+def largest_pair(maps, most=max):
+    return most(a + b for a, b in zip(maps, maps[1:], strict=False))
+
+
+def with_pair(pair):
+    """Prediction memory, where `pair` takes what is needed from the image and all maps."""
+
+    def prediction(spec):
+        maps = [spec.in_channels * spec.input_size**2]
+        maps += [row.activations for row in shape_flow(spec) if row.activations]
+        return 4 * (totals(spec).parameters + pair(maps))
+
+    return prediction
+
+
+right_prediction = with_pair(largest_pair)
+
+
+def largest_and_next(maps):
+    at = maps.index(max(maps))
+    return maps[at] + maps[at + 1]
+
+
+def ahead_by_place(a, b):
+    pairs = list(zip(a.values(), b.values(), strict=False))
+    return sum(mine > other for mine, other in pairs), len(pairs)
+
+
+def ahead_with_ties(a, b):
+    both = a.keys() & b.keys()
+    return sum(a[seed] >= b[seed] for seed in both), len(both)
+
+
+def choice(middle, key="val_accuracy", at=lambda epochs: epochs[-1]):
+    """The rate with the highest middle of its runs."""
+
+    def choose(runs):
+        def value(rate):
+            return middle([at(run[key]) for run in runs if run["rate"] == rate])
+
+        return max({run["rate"] for run in runs}, key=value)
+
+    return choose
+
+
+def scaled(axes, size=torch.abs):
+    return lambda maps: maps / size(maps).amax(axes, keepdim=True)
+
+
+def averaging(spread, scale=lambda height, width: height * width):
+    return lambda weight, height, width: spread(weight, height * width) / scale(height, width)
+
+
+def each_cell(weight, cells):
+    return weight.repeat_interleave(cells, dim=1)
+
+
+def why(loss, logits, guessing=None, spread=lambda logits: logits.std(axis=0).max()):
+    if abs(loss - (guessing or math.log(logits.shape[1]))) > 0.05:
+        return "elsewhere"
+    if not logits.any():
+        return "all dead"
+    return "constant" if spread(logits) < 0.001 else "slow"
+
+
+def dead(logits, labels):
+    return [c for c in set(labels) if (logits[labels == c, c] <= 0).all()]
+
+
+def floor(logits, labels):
+    return np.isin(labels, dead(logits, labels)).mean() * math.log(logits.shape[1])
 
 
 # For each exercise three plausible wrong answers, and a part of what the student is told.
@@ -190,11 +289,11 @@ WRONG = {
     "2.3": [
         ([magnitudes([[1, 1, 1, -1], [1, 1, 1, -1]])], "Channel 1, the smaller number,"),
         ([magnitudes([[1, 1, 1, 0], [-1, -1, 1, 0]])], "Channel 0, the larger number,"),
-        ([Sorted()], "only Conv2d, ReLU are wanted"),
+        ([nn.Sequential(Sorted())], "only Conv2d, ReLU are wanted"),
     ],
     "3.1": [
-        ([{"a", "b", "d", "e", "f"}], "1 make the maps smaller"),
-        ([{"a", "b"}], "2 more keep the shape"),
+        ([{"a", "b", "d", "e", "f"}], "Named, although the maps become smaller: 1."),
+        ([{"a", "b"}], "What you name keeps the shape; still missing: 2."),
         (["abefh"], "There is no change 'h'"),
     ],
     "3.2": [
@@ -210,14 +309,14 @@ WRONG = {
     ],
     "3.3": [
         ([relus(nn.Conv2d(96, 256, 5, padding=2))], "614,656 parameters"),
-        ([relus(nn.Conv2d(96, 64, 1), nn.Conv2d(64, 256, 3, padding=1))], "3×3 pixels"),
+        ([relus(nn.Conv2d(96, 64, 1), nn.Conv2d(64, 256, 3, padding=1))], "over 3×3 pixels"),
         (
             [relus(nn.Conv2d(96, 64, 1), nn.Conv2d(64, 64, 5), nn.Conv2d(64, 256, 1))],
             "It makes (1, 256,",
         ),
     ],
     "4.1": [
-        ([nn.Sequential(nn.AvgPool2d(2), nn.Flatten())], "For maps of shape"),
+        ([nn.Sequential(nn.AvgPool2d(5), nn.Flatten())], "the result has the shape"),
         ([nn.AdaptiveAvgPool2d(1)], "1, 1); it should be"),
         ([nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())], "wrong numbers"),
     ],
@@ -231,6 +330,75 @@ WRONG = {
         ([lambda n: family(n, width=32 * n)], "only the depth should change"),
         ([lambda n: family(n, width=256, kernels=5)], "it should have fewer than 2,000,000"),
     ],
+    "5.1": [
+        ([ahead_by_place], "Numbers in the same place need not be of the same seed"),
+        ([ahead_with_ties], "Equal accuracies are not ahead"),
+        (
+            [lambda a, b: (sum(a[s] > b.get(s, 0) for s in a), len(a))],
+            "A seed that b does not have says nothing here",
+        ),
+    ],
+    "5.2": [
+        ([choice(max)], "One run that is very good may be luck"),
+        ([choice(median, "test_accuracy")], "It looks at the test images"),
+        ([choice(median, at=max)], "not the best on the way"),
+    ],
+    "5.3": [
+        (
+            ([349674 - 6208, 338826, 337610], [47087040, 48592320, 50113280]),
+            "block 1, parameters: the layer behind now has other inputs",
+        ),
+        (
+            ([345002, 338826, 349674 - 970], [47087040, 48592320, 50113280]),
+            "block 3, parameters: the last width of the block should stay",
+        ),
+        (
+            ([345002, 338826, 337610], [47087040, 50699712 - 10752 * 784, 50113280]),
+            "block 2, multiply_adds: the maps are smaller in this block",
+        ),
+    ],
+    "6.1": [
+        ((2500, 56147978, 29, 7), "small: these are all the weights, and no biases"),
+        ((2510, 251 * 4096 + 4097 * 4106, 29, 7), "full: it reads the maps that block 4 read"),
+        ((2510, 56147978, 29, 2800), "more_work: work does not grow as parameters do"),
+    ],
+    "6.2": [
+        ([scaled((2, 3))], "Each map still has a scale of its own"),
+        ([scaled((0, 1, 2, 3))], "All images of the batch share one scale"),
+        ([scaled((1, 2, 3), size=lambda maps: maps)], "goes below −1"),
+    ],
+    "6.3": [
+        ([averaging(lambda weight, cells: weight.repeat(1, cells))], "all cells of map 0 come"),
+        ([averaging(each_cell, lambda height, width: 1)], "the sum of each map, not its mean"),
+        ([averaging(each_cell, lambda height, width: height**2)], "height times width"),
+    ],
+    "7.1": [
+        (
+            [lambda loss, z: why(loss, z, spread=lambda z: z.std(axis=1).max())],
+            "do the logits differ between images",
+        ),
+        ([lambda loss, z: why(loss, z, guessing=math.log(10))], "Not every network has ten"),
+        ([lambda loss, z: why(math.log(len(z[0])), z)], "A loss far from guessing has none"),
+    ],
+    "7.2": [
+        (
+            (lambda z, y: [c for c in range(len(z[0])) if (z[:, c] <= 0).all()], floor),
+            "It is still judged by all the images",
+        ),
+        (
+            (lambda z, y: [c for c in range(len(z[0])) if not (z[y == c, c] > 0).any()], floor),
+            "Of a class without images nothing can be said",
+        ),
+        (
+            (dead, lambda z, y: len(dead(z, y)) / len(z[0]) * math.log(len(z[0]))),
+            "The classes do not have equally many images here",
+        ),
+    ],
+    "7.3": [
+        ([lambda share: round(3 / share)], "does not exclude"),
+        ([lambda share: math.ceil(1.96**2 * (1 - share) / share) + 1], "fewer runs than"),
+        ([lambda share: 1.96**2 * (1 - share) / share], "A whole number of runs is wanted"),
+    ],
     "8.1": [
         (
             (bytes_of(lambda copies: 4 * copies, lambda batch: 4), right_prediction),
@@ -240,7 +408,7 @@ WRONG = {
             (bytes_of(lambda copies: copies, lambda batch: batch), right_prediction),
             "these are numbers, not bytes",
         ),
-        ((right_training, lambda spec: right_prediction(spec, sum)), "prediction, "),
+        ((right_training, with_pair(lambda maps: largest_pair(maps, sum))), "prediction, "),
     ],
     "8.2": [
         ((3 * 1992166 - 2 * 1769112, 1039534420, 3212774), "parameters: 2,438,274 is too small"),
@@ -279,15 +447,35 @@ ODD = {
     "a number for a tensor": ("2.1", (lambda x, w, b: 3,), "a tensor is wanted, not 3"),
     "one of two": ("2.2b", (lambda A, a, B, b: B @ A,), "collapse should return W and c"),
     "words for rows": ("2.2a", ("swap",), "Four rows of four numbers are wanted"),
-    "a larger kernel": ("2.3", (nn.Conv2d(2, 2, 3, padding=1),), "is no 1×1 convolution"),
-    "other maps": ("2.3", (one_by_one([[1.0, 1.0]]),), "It makes ("),
-    "a number for a module": ("2.3", (3,), "A PyTorch module is wanted here, not 3"),
+    "a larger kernel": ("2.3", (nn.Sequential(nn.Conv2d(2, 2, 3)),), "is no 1×1 convolution"),
+    "other maps": ("2.3", (nn.Sequential(one_by_one([[1.0, 1.0]])),), "It makes ("),
+    "a number for a module": ("2.3", (3,), "An nn.Sequential is wanted here, not 3"),
+    "a module of one's own": ("2.3", (SortedBesideALayer(),), "An nn.Sequential is wanted here"),
+    "a tensor for a function": ("4.1", (torch.rand(9, 9),), "not something of type Tensor."),
+    "a large tensor for two": (
+        "2.2b",
+        (lambda A, a, B, b: torch.rand(9, 9),),
+        "collapse should return W and c, not something of type Tensor.",
+    ),
+    "stages for a network": (
+        "4.3",
+        (lambda n: [Block(3, (10, 10), padding=1)] * 9,),
+        "A nin_lib.Network is wanted, not something of type list.",
+    ),
+    "a truth for a width": ("1.3", (True,), "a whole number of at least 1, not True"),
+    "no width at all": ("1.3", (math.inf,), "a whole number of at least 1, not inf"),
     "a number for letters": ("3.1", (3,), "A set of letters is wanted, not 3"),
-    "a missing ReLU": ("3.3", (nn.Conv2d(96, 256, 1),), "A ReLU should follow each"),
+    "one number for two": ("5.1", (lambda a, b: 3,), "ahead should return two numbers, not 3"),
+    "a rate of another run": ("5.2", (choice(mean),), "This is the mean"),
+    "one number for three": ("5.3", (3, [1, 2, 3]), "parameters: three numbers are wanted, not 3"),
+    "another word": ("7.1", (lambda loss, logits: "dead",), "'dead' is not right"),
+    "a number for classes": ("7.2", (lambda z, y: 3, floor), "a list of classes, not 3"),
+    "words for a floor": ("7.2", (dead, lambda z, y: "ln 2"), "floor should return a number"),
+    "a missing ReLU": ("3.3", (nn.Sequential(nn.Conv2d(96, 256, 1)),), "A ReLU should follow each"),
     "a model for a network": ("8.3", (nn.ReLU(),), "A nin_lib.Network is wanted"),
     "colour images": ("8.3", (network("imagenet"),), "It takes 3 channels"),
     "no 1×1": ("8.3", (chapter(last=Block(3, (10,), padding=1)),), "Block 4 is no NiN block"),
-    "too small": ("4.3", (lambda n: network("chapter"),), "Images of 64×64 do not fit"),
+    "too small": ("4.3", (lambda n: chapter(input_size=64),), "Images of 64×64 do not fit"),
     "more work": (
         "8.3",
         (chapter(widths=(24, 96, 440), kernel_size=21),),
@@ -303,17 +491,114 @@ def test_an_answer_of_another_kind_is_told_so(case):
     assert "not yet" in said and part in said, said
 
 
+# Right by chance, or in some cases only: the exercise, the answers, a part of what is said.
+NEARLY = {
+    "three widths and no others": ("1.1", (for_three_widths,), "not enough values to unpack"),
+    "an input that it changed": ("2.1", (zeroed_first,), "wrong numbers"),
+    "a lift of 10": ("2.3", (lifted(10.0),), "with numbers around 1,000,000 coming in"),
+    "a lift of 1000": ("2.3", (lifted(1000.0),), "with numbers around 1,000,000 coming in"),
+    "one grouped layer": (
+        "3.3",
+        (relus(nn.Conv2d(96, 256, 5, padding=2, groups=16)),),
+        "There is no 1×1 convolution among them",
+    ),
+    "groups throughout": (
+        "3.3",
+        (relus(nn.Conv2d(96, 96, 5, padding=2, groups=96), nn.Conv2d(96, 256, 1, groups=16)),),
+        "groups stay apart",
+    ),
+    "a single image": (
+        "4.1",
+        (lambda maps: nn.AdaptiveAvgPool2d(1)(maps).squeeze(),),
+        "; it should be (1, ",
+    ),
+    "maps of one place": (
+        "4.1",
+        (lambda maps: maps.mean((2, 3)) if maps.shape[2:].numel() > 1 else maps,),
+        ", 1, 1) the result",
+    ),
+    "one layer without biases": (
+        "4.2",
+        (34790 - 10, 3850, 335306),
+        "as_it_is: the biases of some layers are missing",
+    ),
+    "two layers without biases": (
+        "4.2",
+        (34790, 3850, 335306 - 42),
+        "in_steps: the biases of some layers are missing",
+    ),
+    "1×1 throughout": ("4.3", (lambda n: family(n, kernels=1),), "convolution sees one pixel"),
+    "no pooling": ("4.3", (lambda n: family(n, pools=0),), "family(1) has no Pool"),
+    "no input size": ("4.3", (lambda n: family(n, size=224),), "Its input_size is 224"),
+    "a fixed pair": (
+        "8.1",
+        (right_training, with_pair(lambda maps: maps[1] + maps[2])),
+        "the largest pair may be anywhere",
+    ),
+    "no image": (
+        "8.1",
+        (right_training, with_pair(lambda maps: largest_pair(maps[1:]))),
+        "the image is a map, too",
+    ),
+    "the largest and its next": (
+        "8.1",
+        (right_training, with_pair(largest_and_next)),
+        "the largest may pair with the one before",
+    ),
+    "always two copies": (
+        "8.1",
+        (bytes_of(lambda copies: 8, lambda batch: 4 * batch), right_prediction),
+        "copies need not be 2",
+    ),
+    "always three copies": (
+        "8.1",
+        (bytes_of(lambda copies: 12, lambda batch: 4 * batch), right_prediction),
+        "copies 2: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NEARLY)
+def test_what_is_only_nearly_right_never_passes(case):
+    number, answers, part = NEARLY[case]
+    for _ in range(5):  # the input is random
+        said = judge(number, *answers)
+        assert said.startswith(f"Exercise {number}: not yet. ") and part in said, said
+
+
+def same_shares(height, width):
+    return torch.ones(height, width) / (height * width)
+
+
+SHARED, OUT = nn.ReLU(), nn.Conv2d(32, 256, 1)
+
 # Right, and not the way that our solution goes.
 OTHER_WAYS = [
+    ("1.3", 978.0),
+    ("1.3", np.int64(978)),
     ("2.1", lambda x, w, b: torch.einsum("oc,nchw->nohw", w, x) + b[:, None, None]),
     ("2.1", lambda x, w, b: nn.functional.linear(x.movedim(1, -1), w, b).movedim(-1, 1)),
     ("2.2a", torch.eye(4)[[0, 3, 2, 1]]),
     ("2.2b", lambda A, a, B, b: [torch.einsum("oh,hi->oi", B, A), B.matmul(a) + b]),
+    ("2.2b", with_own_tensors),
+    ("2.3", magnitudes([[1, 1, 1, -1], [-1, -1, 1, -1]])),
     ("3.1", "feba"),
+    ("3.1", "ABEF"),
+    ("3.1", "a,b, e,f"),
+    ("3.1", ["A", "b", "e", "f"]),
     ("3.3", relus(nn.Conv2d(96, 96, 5, padding=2, groups=96), nn.Conv2d(96, 256, 1))),
-    ("3.3", relus(*[nn.Conv2d(a, b, 3, padding=1) for a, b in ((96, 48), (48, 256))])),
+    ("3.3", relus(nn.Conv2d(96, 32, 1), *[nn.Conv2d(32, 32, 3, padding=1)] * 2, OUT)),
+    ("3.3", relus(nn.Conv2d(96, 32, 1), nn.Conv2d(32, 32, 3, padding=2, dilation=2), OUT)),
+    ("3.3", nn.Sequential(nn.Conv2d(96, 32, 5, padding=2), SHARED, OUT, SHARED)),
     ("4.1", lambda maps: maps.flatten(2).mean(-1)),
-    ("4.3", lambda n: family(n, size=28)),
+    ("4.1", lambda maps: torch.einsum("nchw,hw->nc", maps, same_shares(*maps.shape[2:]))),
+    ("4.3", family),
+    ("5.1", lambda a, b: [sum(a[s] > b[s] for s in a if s in b), len(set(a) & set(b))]),
+    ("5.2", choice(np.median)),
+    ("6.2", scaled((-1, -2, -3))),
+    ("6.3", averaging(lambda weight, cells: torch.kron(weight, torch.ones(1, cells)))),
+    ("7.1", why),
+    ("7.3", lambda share: math.floor(1.96**2 * (1 - share) / share) + 1),
 ]
 
 

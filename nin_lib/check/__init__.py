@@ -8,7 +8,19 @@ random input of several sizes; numbers are worked out anew. There is a module of
 notebook with exercises.
 """
 
-from . import block, cost, one_by_one, whole, why
+from . import block, collapsing, cost, one_by_one, pooling, training, whole, why
 from .judging import CHECKS, check, judge
 
-__all__ = ["CHECKS", "block", "check", "cost", "judge", "one_by_one", "whole", "why"]
+__all__ = [
+    "CHECKS",
+    "block",
+    "check",
+    "collapsing",
+    "cost",
+    "judge",
+    "one_by_one",
+    "pooling",
+    "training",
+    "whole",
+    "why",
+]

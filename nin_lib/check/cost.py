@@ -7,12 +7,21 @@ from ..networks import CHAPTER, NETWORKS, alexnet_like
 from ..spec import Block, Network
 from .judging import RANDOM, ROUNDS, Wrong, call, exercise, nin_network, same_number
 
+# Their largest pairs are the image and the first map, and the second map and the third.
+EARLY = Network(
+    (Block(5, (8,), stride=4), Block(3, (10, 16), padding=1)), in_channels=3, input_size=64
+)
+LATE = Network(
+    (Block(3, (32,), padding=1), Block(1, (8, 64)), Block(3, (10,), stride=2)), input_size=28
+)
+
 
 @exercise("8.1")
 def memory(training: Any, prediction: Any) -> None:
-    for name in RANDOM.sample(sorted(NETWORKS), ROUNDS):
-        spec = NETWORKS[name].network
-        training_memory(training, spec, RANDOM.randrange(2, 300), RANDOM.choice((2, 3)))
+    named = [NETWORKS[name].network for name in RANDOM.sample(sorted(NETWORKS), ROUNDS)]
+    for spec in (*named, EARLY, LATE):
+        for copies in (2, 3):
+            training_memory(training, spec, RANDOM.randrange(2, 300), copies)
         prediction_memory(prediction, spec)
 
 
@@ -23,6 +32,7 @@ def training_memory(training: Any, spec: Network, batch: int, copies: int) -> No
         true / 4: "these are numbers, not bytes.",
         4 * (copies * sums.parameters + sums.activations): "this is for one image only.",
         4 * (sums.parameters + batch * sums.activations): "each parameter has copies.",
+        4 * (2 * sums.parameters + batch * sums.activations): "copies need not be 2.",
         4 * copies * (sums.parameters + batch * sums.activations): "activations have no copies.",
     }
     what = f"training, {sums.parameters:,} parameters, batch {batch}, copies {copies}"
@@ -33,12 +43,17 @@ def prediction_memory(prediction: Any, spec: Network) -> None:
     sums = totals(spec)
     out = [row.activations for row in shape_flow(spec) if row.activations]
     maps = [spec.in_channels * spec.input_size**2, *out]
-    pair = max(before + after for before, after in zip(maps, out, strict=False))
+    pairs = [before + after for before, after in zip(maps, out, strict=False)]
+    pair, at = max(pairs), maps.index(max(maps))
+    largest_and_next = sum(maps[at : at + 2])
     slips = {
         sums.parameters + pair: "these are numbers, not bytes.",
         4 * (sums.parameters + sums.activations): "not all maps are needed at once.",
         4 * (sums.parameters + max(maps)): "a layer needs what goes in and what comes out.",
         4 * pair: "the parameters are missing.",
+        4 * (sums.parameters + largest_and_next): "the largest may pair with the one before.",
+        4 * (sums.parameters + max(pairs[1:])): "the image is a map, too.",
+        4 * (sums.parameters + pairs[1]): "the largest pair may be anywhere.",
     }
     what = f"prediction, {sums.parameters:,} parameters"
     same_number(what, call(prediction, spec), 4 * (sums.parameters + pair), slips)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
+from itertools import combinations
 from numbers import Real
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -71,17 +73,23 @@ def need(*answers: object) -> None:
     for answer in answers:
         if answer is None or answer is ...:
             raise StillOpen
-        if isinstance(answer, (list, tuple)):
+        if isinstance(answer, (list, tuple, set)):
             need(*answer)
 
 
+def in_short(thing: object) -> str:
+    """For a message: what is short as it is, of anything else the type."""
+    text = repr(thing)
+    return text if len(text) <= 40 else f"something of type {type(thing).__name__}"
+
+
 def call(function: Any, *inputs: object) -> Any:
-    """What the student's function makes of the inputs."""
+    """What the student's function makes of the inputs; it gets copies, which it may change."""
     if not callable(function):
-        raise Wrong(f"A function is wanted here, not {function!r}.")
+        raise Wrong(f"A function is wanted here, not {in_short(function)}.")
     name = getattr(function, "__name__", type(function).__name__)
     try:
-        result = function(*inputs)
+        result = function(*copy.deepcopy(inputs))
     except Wrong:
         raise
     except Exception as error:
@@ -97,21 +105,55 @@ def call(function: Any, *inputs: object) -> Any:
 def same_number(what: str, mine: Any, true: float, slips: dict[Any, str] | None = None) -> None:
     """`slips`: likely wrong numbers, and what is wrong with them."""
     if not isinstance(mine, Real) or isinstance(mine, bool):
-        raise Wrong(f"{what}: a number is wanted, not {mine!r}.")
+        raise Wrong(f"{what}: a number is wanted, not {in_short(mine)}.")
     if mine != true:
         too = "too small" if mine < true else "too large"
         raise Wrong(f"{what}: {(slips or {}).get(mine, f'{mine:,} is {too}.')}")
+
+
+def forgotten_biases(true: int, widths: Iterable[int]) -> dict[Any, str]:
+    """Slips for `same_number`: the parameters of layers of those widths without some biases."""
+    widths = list(widths)
+    some = (chosen for count in range(1, len(widths)) for chosen in combinations(widths, count))
+    slips = {true - sum(biases): "the biases of some layers are missing." for biases in some}
+    return {**slips, true - sum(widths): "these are all the weights, and no biases."}
 
 
 def same_tensor(what: str, mine: Any, true: Tensor) -> None:
     import torch
 
     if not isinstance(mine, torch.Tensor):
-        raise Wrong(f"{what}: a tensor is wanted, not {mine!r}.")
+        raise Wrong(f"{what}: a tensor is wanted, not {in_short(mine)}.")
     if mine.shape != true.shape:
         raise Wrong(f"{what} has the shape {tuple(mine.shape)}; it should be {tuple(true.shape)}.")
     if not torch.allclose(mine.to(true.dtype), true, rtol=1e-4, atol=1e-5):
         raise Wrong(f"{what} has the right shape {tuple(true.shape)}, but wrong numbers.")
+
+
+def told_apart(
+    answer: Callable[..., Any],
+    true: Callable[..., Any],
+    slips: dict[str, Callable[..., Any]],
+    example: Callable[[], tuple[Any, ...]],
+    about: Callable[..., str],
+) -> None:
+    """Hold `answer` against `true` on random input, on which each of the slips goes wrong.
+
+    `slips`: what is wrong, as a sentence → a function that goes wrong so; told where it explains
+    all the answers. `example` makes the input, `about` says in a few words what it is.
+    """
+    inputs = []
+    for slip in slips.values():
+        goes_wrong = (it for it in iter(example, None) if slip(*it) != true(*it))
+        inputs += [next(goes_wrong) for _ in range(ROUNDS)]
+    answers = [answer(*copy.deepcopy(it)) for it in inputs]
+    pairs = list(zip(inputs, answers, strict=True))
+    wrong = [(it, mine) for it, mine in pairs if mine != true(*it)]
+    for told, slip in slips.items():
+        if wrong and all(slip(*it) == mine for it, mine in pairs):
+            raise Wrong(told)
+    for it, mine in wrong:
+        raise Wrong(f"{about(*it)}: {mine!r} is not right.")
 
 
 def sizes(count: int, least: int = 2, most: int = 9) -> list[int]:
@@ -120,20 +162,21 @@ def sizes(count: int, least: int = 2, most: int = 9) -> list[int]:
 
 
 def numbers(*shape: int) -> Tensor:
-    """Random numbers of 64 bits; the student's random state is left alone."""
+    """Random numbers of 32 bits, as in a notebook; the student's random state is left alone."""
     import torch
 
     own = torch.Generator().manual_seed(RANDOM.randrange(2**31))
-    return torch.randn(shape, generator=own, dtype=torch.float64)
+    return torch.randn(shape, generator=own)
 
 
-def only(model: Any, *kinds: type) -> list[nn.Module]:
-    """The layers of a model that may hold nothing but these kinds."""
+def in_a_row(model: Any, *kinds: type) -> list[nn.Module]:
+    """The layers of an `nn.Sequential` of these kinds; one that is used twice is there twice."""
     from torch import nn
 
-    if not isinstance(model, nn.Module):
-        raise Wrong(f"A PyTorch module is wanted here, not {model!r}.")
-    layers = [layer for layer in model.modules() if not list(layer.children())]
+    if not isinstance(model, nn.Sequential):
+        raise Wrong(f"An nn.Sequential is wanted here, not {in_short(model)}.")
+    every = (layer for _, layer in model.named_modules(remove_duplicate=False))
+    layers = [layer for layer in every if not list(layer.children())]
     for layer in layers:
         if not isinstance(layer, kinds):
             names = ", ".join(kind.__name__ for kind in kinds)
@@ -148,14 +191,18 @@ def parameters(rows: Iterable[Row]) -> int:
 def nin_network(spec: Any, size: int) -> Network:
     """`spec`, if it is NiN from grey images of that size to ten classes."""
     if not isinstance(spec, Network):
-        raise Wrong(f"A nin_lib.Network is wanted, not {spec!r}.")
+        raise Wrong(f"A nin_lib.Network is wanted, not {in_short(spec)}.")
     if spec.in_channels != 1:
         raise Wrong(f"It takes {spec.in_channels} channels; grey images have one.")
+    if spec.input_size != size:
+        raise Wrong(f"Its input_size is {spec.input_size}; the images are {size}×{size}.")
     if spec.dense or spec.num_classes != 10:
         raise Wrong("It should end in the average of ten maps, without dense layers.")
     for number, block in enumerate(spec.blocks, start=1):
         if len(block.widths) < 2 or block.inner_kernel_size != 1:
             raise Wrong(f"Block {number} is no NiN block: no 1×1 convolution follows the first.")
+        if block.kernel_size == 1:
+            raise Wrong(f"Block {number} is no NiN block: its first convolution sees one pixel.")
     try:
         shape_flow(spec, size)
     except ShapeError as error:

@@ -3,12 +3,12 @@
 from typing import Any
 
 from ..flow import shape_flow, totals
-from ..spec import Block, Network
+from ..spec import Block, Network, Pool
 from .judging import (
-    ROUNDS,
     Wrong,
     call,
     exercise,
+    forgotten_biases,
     nin_network,
     numbers,
     parameters,
@@ -27,8 +27,9 @@ MOST = 2_000_000  # parameters, in 4.3
 
 @exercise("4.1")
 def average_head(head: Any) -> None:
-    for _ in range(ROUNDS):
-        maps = numbers(*sizes(4))
+    large = [(*sizes(2), *sizes(2, least=10, most=14)) for _ in range(3)]
+    for shape in (*large, (1, *sizes(3)), (*sizes(2), 1, 1)):
+        maps = numbers(*shape)
         what = f"For maps of shape {tuple(maps.shape)} the result"
         same_tensor(what, call(head, maps), maps.mean(dim=(2, 3)))
 
@@ -37,8 +38,7 @@ def average_head(head: Any) -> None:
 def down_to_ten(*mine: Any) -> None:
     for (name, block), count in zip(WAYS.items(), mine, strict=True):
         true = parameters(shape_flow(Network((block,), in_channels=384, input_size=5)))
-        slips = {true - sum(block.widths): "these are all the weights, and no biases."}
-        same_number(name, count, true, slips)
+        same_number(name, count, true, forgotten_biases(true, block.widths))
 
 
 @exercise("4.3")
@@ -47,6 +47,9 @@ def nin_family(family: Any) -> None:
     blocks = [len(member.blocks) for member in members]
     if not blocks[0] < blocks[1] < blocks[2]:
         raise Wrong(f"They have {blocks} blocks; each should have more than the one before.")
+    for n, member in enumerate(members, start=1):
+        if not any(isinstance(stage, Pool) for stage in member.stages):
+            raise Wrong(f"family({n}) has no Pool: the maps should become smaller.")
     widest = [max(max(block.widths) for block in member.blocks) for member in members]
     if len(set(widest)) > 1:
         raise Wrong(f"Their widest layers have {widest} channels; only the depth should change.")

@@ -1,26 +1,34 @@
 """Notebook 1: what a dense head costs."""
 
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 from ..flow import shape_flow, totals
 from ..networks import network
 from ..spec import Block, Network
-from .judging import ROUNDS, Wrong, call, exercise, parameters, same_number, sizes
+from .judging import (
+    Wrong,
+    call,
+    exercise,
+    forgotten_biases,
+    in_short,
+    parameters,
+    same_number,
+    sizes,
+)
 
 MOST = 10_000_000  # parameters, in 1.3
 
 
 @exercise("1.1")
 def dense_head(head_parameters: Any) -> None:
-    for _ in range(ROUNDS):
-        channels, side, *widths = sizes(5, most=99)
+    for count in (1, 2, 3, 4):
+        channels, side, *widths = sizes(2 + count, most=99)
         head = Network((Block(1, (channels,)),), input_size=side, dense=tuple(widths))
         true = parameters(row for row in shape_flow(head) if row.layer == "dense")
-        slips = {
-            true - sum(widths): "these are all the weights, and no biases.",
-            true - channels * side * (side - 1) * widths[0]: "a map has side × side numbers.",
-        }
+        slips = forgotten_biases(true, widths)
+        slips[true - channels * side * (side - 1) * widths[0]] = "a map has side × side numbers."
         mine = call(head_parameters, channels, side, widths)
         what = f"{channels} maps of {side}×{side}, dense layers of {widths}"
         same_number(what, mine, true, slips)
@@ -42,8 +50,10 @@ def counts(size: int) -> tuple[int, int, int]:
 
 @exercise("1.3")
 def widest_head(width: Any) -> None:
-    if not isinstance(width, int) or width < 1:
-        raise Wrong(f"The width is a whole number of at least 1, not {width!r}.")
+    whole = isinstance(width, Real) and not isinstance(width, bool) and width % 1 == 0
+    if not whole or width < 1:
+        raise Wrong(f"The width is a whole number of at least 1, not {in_short(width)}.")
+    width = int(width)
     count, more = (
         totals(replace(network("alexnet"), dense=(it, 10))).parameters for it in (width, width + 1)
     )
