@@ -5,9 +5,9 @@ for each seed the same weights, the same images in the same order, and no dropou
 differ. So what differs is the rounding of float32. Two epochs, each run in a process of its own.
 
 Of each run: the loss of every step, and which classes were dead in each window of a thousand
-training images. A line for each goes to results/collapse_in_three.jsonl when it ends; runs that are
-there are not repeated. `--table` prints what is there; `--again framework=jax seed=3` repeats a run
-and prints it.
+training images. Notebook 7 reads the runs. A line for each goes to
+nin_lib/recorded/collapse_in_three.jsonl when it ends; runs that are there are not repeated.
+`--table` prints what is there; `--again framework=jax seed=3` repeats a run and prints it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from runs import Row, main
 from three_frameworks import TRAIN
 
-RESULTS = Path(__file__).parent / "results" / "collapse_in_three.jsonl"
+RESULTS = Path(__file__).parents[1] / "nin_lib" / "recorded" / "collapse_in_three.jsonl"
 SEEDS = range(5)
 EPOCHS = 2
 

@@ -6,9 +6,9 @@ same images in the same order: one as it is; one in which the last bias of each 
 raised until half of the cells in its map are positive on its own training images; and one without
 the last ReLU. A seed with no dead class after the first epoch has no copies.
 
-A line for each seed goes to results/lifted_bias.jsonl when it ends; runs that are there are not
-repeated. `--table` prints what is there; `--again seed=3` repeats a run and prints it. Classes are
-judged on held-out training images; the test images are left alone.
+Notebook 7 reads the runs. A line for each seed goes to nin_lib/recorded/lifted_bias.jsonl when it
+ends; runs that are there are not repeated. `--table` prints what is there; `--again seed=3` repeats
+a run and prints it. Classes are judged on held-out training images; the test images are left alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from nin_lib.history import EpochEnd, Event
 from nin_lib.recipe import SIZES, recipe
 from nin_lib.train import fit, predict
 
-RESULTS = Path(__file__).parent / "results" / "lifted_bias.jsonl"
+RESULTS = Path(__file__).parents[1] / "nin_lib" / "recorded" / "lifted_bias.jsonl"
 HOW = replace(recipe("published"), init="kaiming")
 SEEDS = range(10)
 

@@ -117,6 +117,25 @@ def variants() -> list[dict[str, Any]]:
     return lines_of("variants.jsonl")
 
 
+def lifted_bias() -> list[dict[str, Any]]:
+    """The runs of benchmarks/lifted_bias.py: three ways to go on with dead classes.
+
+    Of each seed the classes that were `dead` after one epoch, and `after`: for "as it is",
+    "bias lifted" and "no last ReLU" a row for each further epoch, with `val_accuracy`, and of each
+    class's own held-out images the shares with a `positive` logit and right (`recall`).
+    """
+    return lines_of("lifted_bias.jsonl")
+
+
+def collapse_in_three() -> list[dict[str, Any]]:
+    """The runs of benchmarks/collapse_in_three.py: from the same weights in three frameworks.
+
+    Of each run its `framework` and `seed`, the `loss` of each step, the classes that were `dead` in
+    each window of a thousand training images, and `val_accuracy` after each epoch.
+    """
+    return lines_of("collapse_in_three.jsonl")
+
+
 def lines_of(file: str) -> list[dict[str, Any]]:
     """The runs in a file of this folder, a line of JSON for each."""
     text = (FOLDER / file).read_text(encoding="utf-8")
