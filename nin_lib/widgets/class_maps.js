@@ -49,7 +49,7 @@ const STYLE = `
 .nin-class-maps .bar line { stroke: var(--edge); }
 .nin-class-maps .bar > * { vector-effect: non-scaling-stroke; }
 .nin-class-maps .large { border-spacing: 1px; border-collapse: separate; table-layout: fixed; margin: 0; }
-.nin-class-maps .large td { width: 40px; height: 36px; padding: 0; text-align: center; cursor: pointer; }
+.nin-class-maps table.large td { width: 40px; height: 36px; padding: 0; text-align: center; cursor: pointer; }
 .nin-class-maps .swatch { width: 16px; height: 16px; }
 .nin-class-maps :is(.large td, .swatch) { --ink: var(--blue);
   background: color-mix(in srgb, var(--ink) var(--much), var(--back)); }
