@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   chapter:
-#     compared: 10
+#     compared: 11
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: chapter,-jupytext.text_representation
@@ -11,7 +11,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 5. Training
 #
 # Real images, a live curve, and a look at what the network gets wrong.
@@ -22,7 +22,7 @@
 # 2. to train the network and read its loss and accuracy while it learns;
 # 3. to see where it errs, to keep the test images for the last number, and not to trust a single seed.
 #
-# **You need** [notebook 4](04_nin_network.ipynb), and to have met the [cross-entropy](../book/glossary.md#cross-entropy) loss. **Time** about 20 minutes.
+# **You need** [notebook 4](04_nin_network.ipynb), and to have met the [cross-entropy](../book/glossary.md#cross-entropy) loss. **Time** about 25 minutes.
 #
 # **From memory:** What turns the last maps into logits? What are the sizes on the way from 224 to 5?
 
@@ -40,9 +40,9 @@ from nin_lib.data import CLASSES, find_full, load
 from nin_lib.recipe import SIZES, recipe
 from nin_lib.recorded import study, variants
 from nin_lib.train import evaluate, fit, predict
-from nin_lib.widgets import LiveCurves
+from nin_lib.widgets import Choice, LiveCurves, Predict
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Two sizes
 #
 # Everything below runs at one of two sizes. *Full* is the network of notebook 4 on all of Fashion-MNIST, enlarged to 224×224: that wants a GPU, or patience (and the images: `nin data --download` in a terminal fetches them). *Class* ends in about a minute on a laptop. It takes a few thousand images as they are, 28×28, and the network that the paper's authors themselves used for images of this size: three blocks of the same kind, 5×5 kernels, and widths that narrow inside each block. The same idea, another spec.
@@ -53,12 +53,13 @@ size = SIZES[SIZE]
 spec = network(size.network)
 print(f"{SIZE}: {size.network}, {size.data} set, {size.epochs} epochs")
 
-# %%
+# %% tags=["slide-more"]
 print(text_table(network("paper-mnist")))
 
 # %% [markdown]
 # Three blocks, and maps of 28, 14 and 7 pixels a side: the paper's pooling rounds up.
-#
+
+# %% [markdown]
 # ## The images
 #
 # Fashion-MNIST (Xiao, Rasul and Vollgraf 2017): grey pictures of ten kinds of clothing, shoes and bags. A small balanced selection comes with this chapter. It has three parts: *training* images to learn from, *[held-out](../book/glossary.md#held-out-images)* images for every choice that we make on the way, and *[test](../book/glossary.md#test-images)* images that are looked at once, for the number at the end.
@@ -70,7 +71,7 @@ for name, part in parts.items():
     print(f"{name:9}{len(part):>6} images")
 print(mini.train.images.shape, mini.train.images.dtype)
 
-# %% mystnb={"image": {"alt": "Ten grey pictures of garments, one of each class, with the names of the classes."}}
+# %% mystnb={"image": {"alt": "Ten grey pictures of garments, one of each class, with the names of the classes."}} tags=["slide"]
 figure, axes = plt.subplots(2, 5, figsize=(8, 3.6))
 for label, axis in enumerate(axes.flat):
     first = np.flatnonzero(mini.train.labels == label)[0]
@@ -80,12 +81,12 @@ for label, axis in enumerate(axes.flat):
 plt.tight_layout()
 plt.show()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What does guessing cost?
 #
 # The loss of an image is minus the logarithm of the probability that the network gave to the right class. **Work it out** before you run the cell: a network that knows nothing gives each of ten classes the same probability. What is its loss? What accuracy does it have when all the classes are equally frequent?
 
-# %%
+# %% tags=["slide-more"]
 print(f"loss of guessing: -ln(1/10) = ln 10 = {math.log(10):.3f}")
 print(f"accuracy of guessing: {1 / 10}")
 
@@ -107,12 +108,13 @@ print(f"untrained: loss {loss:.2f}, accuracy {accuracy:.2f}")
 
 # %% [markdown]
 # Usually a little above: confidence without knowledge costs more than guessing.
-#
+
+# %% [markdown] tags=["slide"]
 # ## The loop
 #
 # Training repeats five lines: compute the logits of a batch, compute the loss, forget the old gradients, compute the new ones, take a step against them. Here they are, plainly, for three batches of the training images:
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "slide-more"]
 practice = nin.build(network("paper-mnist"), how, SEED)
 optimizer = torch.optim.SGD(practice.parameters(), lr=0.01, momentum=0.9)
 images = torch.tensor(mini.train.images[:192])[:, None] / 255  # N×1×28×28
@@ -136,12 +138,14 @@ for name, value in vars(how).items():
 
 # %% [markdown]
 # A word on each: *[momentum](../book/glossary.md#momentum)* keeps part of the previous step, and *nesterov* is a variant of it. *One-cycle*: the learning rate rises over the first fifth of the steps (`warmup`) to 0.05, then falls to almost nothing. *clip*: a gradient longer than 1 is shortened to 1. *kaiming*: first weights scaled so that signals keep their size through ReLUs, and biases that start at zero. *last_relu* False: no ReLU after the last convolution, so that a logit can be negative.
-#
+
+# %% [markdown] tags=["slide"]
 # **Predict** before you start: where will the training loss be after one epoch, near ln 10 or clearly below? Which will be higher in the first epoch, the accuracy on the training images or on the held-out ones?
-#
+
+# %% [markdown]
 # The dotted line is pure guessing. At the bottom there is one strip for each class: of its own images, how many give that class a logit above 0. With this recipe nearly all do; the strips matter with another recipe, at the end of this notebook. While the run goes on, a *stop* button (in the curves, or the notebook's own) ends it after the step under way; afterwards, *Replay* shows it again.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "slide"]
 title = f"{size.network}, {RECIPE} recipe, seed {SEED}"
 curves = LiveCurves(title=title, classes=CLASSES)
 history = fit(
@@ -163,9 +167,10 @@ first = history.rows[0]["train_loss"]
 print("below ln 10 in the first epoch:", first < math.log(10))
 print("it has learnt:", history.last["val_loss"] < 0.7 * math.log(10))
 
+# %% [markdown] tags=["slide"]
+# Two things surprise people here. **In the first row the held-out accuracy is usually *above* the training accuracy.** That is no mistake. The training figure in the table is a mean over the whole epoch, so it includes the beginning, when the network knew less; and while training, dropout hides half of the numbers before a block. Both can hold the training figure down. The held-out figure is taken at the end of the epoch, with everything switched on. **The curve may rest for a while near ln 10** before it falls. Wait, and see whether it moves.
+
 # %% [markdown]
-# Two things surprise people here. **In the first row the held-out accuracy is usually *above* the training accuracy.** That is no mistake: the training figure in the table is a mean over the whole epoch, so it includes the beginning, when the network knew less, and holds the loss up; and while training, dropout hides half of the numbers before a block. The held-out figure is taken at the end of the epoch, with everything switched on. **The curve may rest for a while near ln 10** before it falls. Wait, and see whether it moves.
-#
 # ## What does it get wrong?
 #
 # All questions about the trained network go to the *held-out* images. First, one line for each class: how many of its images were given to which class?
@@ -177,7 +182,7 @@ table = np.zeros((10, 10), dtype=int)
 np.add.at(table, (truth, predicted), 1)
 print("every image is in the table:", table.sum() == len(truth))
 
-# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "A table of ten by ten fields, true class against predicted class; most of the weight lies on the diagonal."}}
+# %% tags=["nbval-ignore-output", "slide"] mystnb={"image": {"alt": "A table of ten by ten fields, true class against predicted class; most of the weight lies on the diagonal."}}
 figure, axis = plt.subplots(figsize=(5.4, 4.6))
 shares = table / table.sum(axis=1, keepdims=True)
 axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -195,7 +200,7 @@ plt.show()
 # %% [markdown]
 # Read a row: the images of one true class. The diagonal is what went right. Which classes are taken for each other, and would *you* tell them apart at 28×28 pixels? Usually it is the tops among themselves (T-shirt, pullover, coat, shirt), and one kind of shoe for another. Here are the mistakes that the network was surest of:
 
-# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Ten garments that the network got wrong with the most confidence, each with its true and its predicted class."}}
+# %% tags=["nbval-ignore-output", "slide"] mystnb={"image": {"alt": "Ten garments that the network got wrong with the most confidence, each with its true and its predicted class."}}
 probability = torch.softmax(torch.tensor(logits), dim=1).numpy()
 wrong = np.flatnonzero(predicted != truth)
 surest = wrong[np.argsort(-probability[wrong, predicted[wrong]])][:10]
@@ -229,26 +234,35 @@ if LAST:
 print("far above guessing:", history.last["val_accuracy"] > 0.4)
 
 # %% [markdown]
-# Is that good? One run with one seed says little: another seed, another machine, and the number moves. Before you compare two networks, or two recipes, train each of them with several seeds and compare the *spread*.
-#
+# Is that good? One run with one seed says little: another seed, another machine, and the number moves. Before you compare two networks, or two recipes, train each of them with several seeds and look at all of their results, not at the best or the last.
+
+# %% [markdown] tags=["slide"]
 # ## Three seeds, another recipe
 #
-# *Dive into Deep Learning* trains the network of notebook 4 with another recipe, and most places since do the same:
+# *Dive into Deep Learning*, where this network is best known from, trains it with another recipe (in its later edition at half the rate):
 
-# %%
+# %% tags=["slide-more"]
 usual = recipe("published")
 for name, value in vars(usual).items():
     other = "" if value == getattr(recipe("default"), name) else "  (differs)"
     print(f"{name:14}{value!s:10}{other}".rstrip())
 
-# %% [markdown]
-# Plain stochastic gradient descent with a constant learning rate, Xavier's first weights, and a ReLU after the very last layer. **Predict:** three runs of the class size follow, which differ in nothing but the seed. Beside the default recipe, how will they end?
-#
-# - (a) About as well, all three.
-# - (b) A little behind, all three.
-# - (c) Far behind.
+# %% [markdown] tags=["slide"]
+# Plain stochastic gradient descent with a constant learning rate, Xavier's first weights, and a ReLU after the very last layer. Three runs of the class size follow, which differ in nothing but the seed.
 
-# %% tags=["nbval-ignore-output"]
+# %% jupyter={"source_hidden": true} tags=["remove-input", "slide-more"]
+Predict("Beside the default recipe, how will the three runs end?", [
+    Choice("about as well, all three", False,
+           "But for the last ReLU the network is the same. A recipe decides "
+           "more than that."),
+    Choice("a little behind, all three", False,
+           "The runs further down say otherwise."),
+    Choice("far behind", True,
+           "So it went with every seed that was tried: see the runs further "
+           "down."),
+])
+
+# %% tags=["nbval-ignore-output", "slide"]
 title = "published recipe, three seeds"
 three = LiveCurves(title=title, classes=CLASSES, keep=True, at_once=False)
 display(three)
@@ -273,7 +287,7 @@ for seed, (history, never) in ended.items():
 #
 # Three runs are few, so here are some that were made before, each with a seed of its own, after as many epochs:
 
-# %%
+# %% tags=["slide", "slide-output"]
 stored = {
     "default": [run["val_accuracy"][2] for run in variants()
                 if run["variant"] == "as it is"],
@@ -284,14 +298,23 @@ for name, runs in stored.items():
     print(f"{name:10}{len(runs):2} runs, held-out accuracy"
           f" {min(runs):.2f} to {max(runs):.2f}")
 assert min(stored["default"]) > 0.6 > 0.5 > max(stored["published"])
+for run in study():
+    if run["arm"] == "published":
+        loss, dead = run["loss"][2], len(run["dead"][2])
+        print(f"seed {run['seed']}: loss {loss:.2f}, no positive logit on any"
+              f" own image: {dead} classes")
 
-# %% [markdown]
-# (c): the worst run with the default recipe is far ahead of the best with the published one. It is the same network on the same images, so neither can be blamed. Some of these runs are only slow, others have lost whole classes, and the curve of the loss does not say which. How to tell, and why it happens, is the subject of [notebook 7](07_when_training_collapses.ipynb).
-#
+# %% [markdown] tags=["slide-more"]
+# Far behind: the worst run with the default recipe is ahead of the best with the published one. Some of the published runs are still at ln 10, others have left it; some have many classes that get no positive logit, others none; and the curve of the loss alone does not tell you so. How to see it, and why it happens, is the subject of [notebook 7](07_when_training_collapses.ipynb).
+
+# %% [markdown] tags=["slide"]
 # ## Take-aways
 #
 # 1. A network that guesses among ten classes has a loss of ln 10 and an accuracy of a tenth. A curve that stays there says that nothing useful has been learnt *yet*; it does not say why.
 # 2. Training figures are means over an epoch, with dropout on; held-out figures are taken at its end, with dropout off.
 # 3. A table of true against predicted classes shows where the network errs. Choices are made on held-out images, test images are for the last number, and one seed is an anecdote.
-#
+
+# %% [markdown] tags=["slide"]
 # **Before you go on, from memory:** Why can the held-out accuracy be above the training accuracy? What does a loss curve that stays at ln 10 tell you, and what does it not?
+#
+# **Exercises that check themselves:** [two, and one to stretch](exercises/05_training.ipynb).
