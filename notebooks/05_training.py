@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   chapter:
-#     compared: 11
+#     compared: 10
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: chapter,-jupytext.text_representation
