@@ -166,8 +166,8 @@ for arm in ("published", "published, Kaiming init"):
     mine = [run for run in study if run["arm"] == arm]
     left = sum(run["loss"][0] < math.log(10) - NEAR for run in mine)
     lost = sum(any(run["dead"]) for run in mine)
-    print(f"{arm:24} {len(mine)} runs: left ln 10 in the first epoch {left},"
-          f" a class dead at some time {lost}")
+    print(f"{arm:24} {len(mine)} runs: {left} left ln 10 in the first epoch,")
+    print(f"{'':32} {lost} had a dead class at some time")
 
 # %% [markdown]
 # (For a live run of this kind, write `how = replace(how, init="kaiming")` above.) So there are two troubles, which one loss curve cannot tell apart: a slow start, and dead classes. The second can be understood on paper.
@@ -344,8 +344,8 @@ some = [(d, y) for d, y in points if 0 < d < 10]
 resting = sum(abs(y - math.log(10)) < NEAR for d, y in some)
 nearest = min(y - loss_floor(d, 10) for d, y in some)
 print(f"{len(points)} epochs, none below the floor")
-print(f"with one to nine dead classes: {len(some)}, at ln 10 {resting},"
-      f" the nearest {nearest:.2f} above the floor")
+print(f"one to nine dead classes: {len(some)}; {resting} of them at ln 10,")
+print(f"and the nearest {nearest:.2f} above the floor")
 assert resting > len(some) / 2
 
 # %% [markdown]
@@ -590,7 +590,7 @@ for name, example in cases.items():
 mine = {
     "the floor on the loss, divided by ln 5": None,
     "derivative of the loss by a cell of the map of k": None,
-    "the largest share of failures that 0 of 10 allows, two digits": None,
+    "largest share of failures that 0 of 10 allows, two digits": None,
 }
 
 truth = [2 / 5, (0.6 - 1) / (4 * 5), round(interval(0, 10)[1], 2)]
