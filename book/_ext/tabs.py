@@ -31,11 +31,13 @@ def framework_of(node: nodes.Node) -> str | None:
     """The label of the framework that a code cell is for."""
     if not isinstance(node, nodes.container) or node.get("nb_element") != "cell_code":
         return None
-    return LABELS.get(source_of(node).astext().split("\n", 1)[0].strip())
+    source = source_of(node)
+    return LABELS.get(source.astext().split("\n", 1)[0].strip()) if source else None
 
 
-def source_of(cell: nodes.container) -> nodes.literal_block:
-    return next(cell.findall(nodes.literal_block))
+def source_of(cell: nodes.container) -> nodes.literal_block | None:
+    """The cell's code; None where the page does not show it, nor any text below it."""
+    return next(cell.findall(nodes.literal_block), None)
 
 
 def neighbours(cells: list[nodes.container]) -> list[list[nodes.container]]:
