@@ -100,7 +100,7 @@ plt.show()
 #
 # **Place.** The head begins by laying all the numbers in one long row, and gives every one of them weights of its own. So what it learns about a pattern in the upper left does not help in the lower right. And it does not know which places are neighbours: shuffle the row once and for all, and it could be trained just as well.
 #
-# **Size.** A dense layer has one weight for each number that arrives, so it is made for one image size. **Predict:** what happens to the number of parameters when each network is made for larger images?
+# **Size.** A dense layer has one weight for each number that arrives, so it is made for one image size. **Predict:** what happens to the number of parameters when AlexNet, and when NiN, is made for larger images?
 
 # %% tags=["slide-more"]
 nin = network("chapter")
@@ -146,7 +146,7 @@ for row in shape_flow(nin):
 # A *multiply-add* is one multiplication and one addition, the unit in which the work of a network is counted. The next table counts them for one image. (VGG-11, a larger network of 2014, is there for comparison.)
 
 # %% jupyter={"source_hidden": true} tags=["remove-input", "slide-more"]
-Predict("How many multiply-adds does NiN need, beside AlexNet?", [
+Predict("How many multiply-adds does NiN need, compared with AlexNet?", [
     Choice("far fewer, as with the parameters", False,
            "What NiN saves is the dense head, and a dense weight is used "
            "once for an image. The head holds nearly all of AlexNet's "
@@ -176,7 +176,7 @@ print(f"parameters     {a.parameters / n.parameters:.0f} : 1")
 print(f"multiply-adds  {a.multiply_adds / n.multiply_adds:.1f} : 1")
 
 # %% [markdown] tags=["slide"]
-# Only somewhat fewer than AlexNet.
+# NiN needs only somewhat fewer than AlexNet.
 #
 # > **Misconception: "fewer parameters, so less work."** A dense weight is used once for an image; a weight of a convolution is used once *at every place*. So AlexNet's head holds nearly all the parameters and does little of the work. NiN saves the head, and spends part of the work on 1×1 convolutions instead.
 #

@@ -18,7 +18,7 @@
 #
 # **You will learn**
 #
-# 1. to compute a 1×1 convolution by hand, and to write it in four equal ways;
+# 1. to compute a 1×1 convolution by hand, and to write it in four equivalent ways;
 # 2. why a stack of them with ReLUs is *a [multilayer perceptron](../book/glossary.md#multilayer-perceptron) (MLP) applied at every pixel*, and what the ReLUs are for;
 # 3. what a 1×1 convolution cannot see.
 #
@@ -185,7 +185,7 @@ for name, result in ways.items():
     print(f"{name:10} equals the loops: {torch.equal(result, by_loops)}")
 
 # %% [markdown]
-# Equal to the last bit, since all our numbers are small integers. With ordinary numbers the orders of summation differ, and so do the last digits. With real weights, and 64-bit numbers:
+# Equal to the last bit, since all our numbers are small integers. With ordinary numbers the order of summation matters to the last digits. With random weights, and 64-bit numbers:
 
 # %%
 x = torch.randn(8, 20, 7, 9, dtype=torch.float64)  # N×C×H×W
@@ -219,7 +219,7 @@ except RuntimeError as error:
 # Now take an image whose *width happens to equal its number of channels*, and a layer with as many outputs as inputs.
 
 # %% jupyter={"source_hidden": true} tags=["remove-input"]
-Predict("The channels are not moved this time either. What happens?", [
+Predict("As many columns as channels, which are not moved. What happens?", [
     Choice("it is refused, as before", False,
            "PyTorch compares lengths, and the last axis has just the length "
            "that the layer wants. It cannot know what the axis means."),
@@ -289,7 +289,7 @@ same = torch.allclose(second(first(x)), single(x))
 print("without a ReLU, equal to one layer:", same)
 
 # %% [markdown] tags=["slide"]
-# No. A product of two matrices is a matrix: $B(Ax + a) + b = (BA)x + (Ba + b)$. The two layers have more parameters, and say no more with them. (With 16 channels in the middle they can say even less: the rank of $BA$ is at most 16.)
+# Two layers without a ReLU are no more powerful than one. A product of two matrices is a matrix: $B(Ax + a) + b = (BA)x + (Ba + b)$. The two layers have more parameters, and say no more with them. (With 16 channels in the middle they can say even less: the rank of $BA$ is at most 16.)
 #
 # And with the ReLU? Could some other single layer do the same as the two? Every single 1×1 layer $f$ obeys $f(x) + f(-x) = 2 f(0)$, because what is linear cancels and only the bias stays. So ask the two layers whether they obey it:
 
@@ -350,6 +350,6 @@ PixelMLP.of(trained("paper-mnist"), load("mini").val.images[0])
 # 3. It sees channels and no neighbours: shuffling the pixels changes nothing but their places.
 
 # %% [markdown] tags=["slide"]
-# **Before you go on, from memory:** What are the shapes of the weights of a 1×1 convolution from 96 to 256 channels? On which axis does `nn.Linear` work?
+# **Before you go on, from memory:** What is the shape of the weights of a 1×1 convolution from 96 to 256 channels? On which axis does `nn.Linear` work?
 #
 # **Exercises that check themselves:** [two, and one to stretch](exercises/02_one_by_one_convolution.ipynb).

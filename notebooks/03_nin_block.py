@@ -80,7 +80,7 @@ for layer in block:
 # A convolution has `in_channels` · k · k · `out_channels` weights, and a bias for each output channel. Take block 2: a 5×5 convolution from 96 to 256 channels, and two 1×1 layers.
 
 # %% jupyter={"source_hidden": true} tags=["remove-input", "slide-more"]
-Predict("What share of its parameters is in the two 1×1 layers?", [
+Predict("What share of block 2 is in its two 1×1 layers (parameters)?", [
     Choice("about a tenth", False,
            "One of them holds nearly a tenth, and there are two."),
     Choice("about a fifth", True,

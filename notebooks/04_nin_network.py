@@ -59,7 +59,7 @@ print(f"{sum(p.numel() for p in model.parameters()):,} parameters")
 # %% [markdown] tags=["slide"]
 # ## The shape after every layer
 #
-# One rule is enough for convolutions and for poolings. From $n$ pixels, with kernel size $k$, [padding](../book/glossary.md#padding) $p$ and [stride](../book/glossary.md#stride) $s$, there come
+# One rule is enough for convolutions and for poolings. From $n$ pixels, with kernel size $k$, [padding](../book/glossary.md#padding) $p$ and [stride](../book/glossary.md#stride) $s$, this leaves
 #
 # $$\left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1.$$
 #
@@ -85,7 +85,6 @@ print("block 1:", out_size(224, kernel_size=11, stride=4))
 # | block 3 | 3 | 1 | 1 | ? | ? |
 # | pool 3 | 3 | 2 | 0 | ? | ? |
 # | block 4 | 3 | 1 | 1 | ? | ? |
-# | average | | | | one number for each map | ? |
 
 # %%
 my_sizes = {
@@ -96,11 +95,9 @@ my_sizes = {
     "block 3": None,
     "pool 3": None,
     "block 4": None,
-    "average": None,
 }
 
 sizes = {row.stage: row.shape[-1] for row in shape_flow(network("chapter"))}
-sizes["average"] = sizes["head"]
 for stage, mine in my_sizes.items():
     if mine is None:
         print(f"{stage}: still to fill in")
@@ -110,7 +107,7 @@ for stage, mine in my_sizes.items():
 # %% [markdown]
 # <details><summary>Compare when you have filled in all of them</summary>
 #
-# Pool 1: ⌊51/2⌋ + 1 = 26. Block 2 keeps its size, because 2·2 = 5 − 1: 26. Pool 2: ⌊23/2⌋ + 1 = 12. Block 3 keeps it: 12. Pool 3: ⌊9/2⌋ + 1 = 5. Block 4 keeps it: 5. Average: 10 numbers, one for each map.
+# Pool 1: ⌊51/2⌋ + 1 = 26. Block 2 keeps its size, because 2·2 = 5 − 1: 26. Pool 2: ⌊23/2⌋ + 1 = 12. Block 3 keeps it: 12. Pool 3: ⌊9/2⌋ + 1 = 5. Block 4 keeps it: 5. Then comes the average: one number for each map, ten in all.
 #
 # </details>
 
@@ -163,10 +160,10 @@ same = torch.allclose(model[8:](maps), means)
 print("each logit is the mean of a map:", same)
 
 # %% [markdown] tags=["slide"]
-# What does the average save? Put AlexNet's three dense layers behind the first three blocks instead.
+# What does the average save? Put AlexNet's three dense layers in the place of block 4 and the average.
 
 # %% jupyter={"source_hidden": true} tags=["remove-input", "slide-more"]
-Predict("How many times as many parameters has the network then?", [
+Predict("With AlexNet's head, how many times NiN's parameters?", [
     Choice("about 2 times as many", False,
            "The first of the three layers reads all the numbers of the 384 "
            "maps, and each of its thousands of outputs has a weight for "
@@ -224,7 +221,7 @@ except ShapeError as error:
     print(error)
 
 # %% [markdown] tags=["slide-more"]
-# No layer fixes the size; only, the image has to survive the poolings. That the network *takes* another size does not mean that it would be *right* there: a network trained on garments that fill 224 pixels has seen no others.
+# No layer fixes the size, but the image has to survive the poolings. That the network *takes* another size does not mean that it would be *right* there: a network trained on garments that fill 224 pixels has seen no others.
 
 # %% [markdown]
 # ## The same network from one description

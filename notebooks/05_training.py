@@ -45,7 +45,7 @@ from nin_lib.widgets import Choice, LiveCurves, Predict
 # %% [markdown] tags=["slide"]
 # ## Two sizes
 #
-# Everything below runs at one of two sizes. *Full* is the network of notebook 4 on all of Fashion-MNIST, enlarged to 224×224: that wants a GPU, or patience (and the images: `nin data --download` in a terminal fetches them). *Class* ends in about a minute on a laptop. It takes a few thousand images as they are, 28×28, and the network that the paper's authors themselves used for images of this size: three blocks of the same kind, 5×5 kernels, and widths that narrow inside each block. The same idea, another spec.
+# What follows runs at one of two sizes (the last section always at the smaller). *Full* is the network of notebook 4 on all of Fashion-MNIST, enlarged to 224×224: that wants a GPU, or patience (and the images: `nin data --download` in a terminal fetches them). *Class* ends in about a minute on a laptop. It takes a few thousand images as they are, 28×28, and the network that the paper's authors themselves used for images of this size: three blocks of the same kind, 5×5 kernels, and widths that narrow inside each block. The same idea, another spec.
 
 # %% tags=["nbval-ignore-output"]
 SIZE = "full" if torch.cuda.is_available() and find_full() else "class"
@@ -143,7 +143,7 @@ for name, value in vars(how).items():
 # **Predict** before you start: where will the training loss be after one epoch, near ln 10 or clearly below? Which will be higher in the first epoch, the accuracy on the training images or on the held-out ones?
 
 # %% [markdown]
-# The dotted line is pure guessing. At the bottom there is one strip for each class: of its own images, how many give that class a logit above 0. With this recipe nearly all do; the strips matter with another recipe, at the end of this notebook. While the run goes on, a *stop* button (in the curves, or the notebook's own) ends it after the step under way; afterwards, *Replay* shows it again.
+# In the curves below, the dotted line is pure guessing. At the bottom there is one strip for each class: of its own images, how many give that class a logit above 0. With this recipe nearly all do; the strips matter with another recipe, at the end of this notebook. While the run goes on, a *stop* button (in the curves, or the notebook's own) ends it after the step under way; afterwards, *Replay* shows it again.
 
 # %% tags=["nbval-ignore-output", "slide"]
 title = f"{size.network}, {RECIPE} recipe, seed {SEED}"
@@ -231,7 +231,7 @@ if LAST:
     print(f"test images: loss {loss:.3f}, accuracy {accuracy:.3f}")
 
 # %%
-print("far above guessing:", history.last["val_accuracy"] > 0.4)
+print("held-out, far above guessing:", history.last["val_accuracy"] > 0.4)
 
 # %% [markdown]
 # Is that good? One run with one seed says little: another seed, another machine, and the number moves. Before you compare two networks, or two recipes, train each of them with several seeds and look at all of their results, not at the best or the last.
@@ -239,7 +239,7 @@ print("far above guessing:", history.last["val_accuracy"] > 0.4)
 # %% [markdown] tags=["slide"]
 # ## Three seeds, another recipe
 #
-# *Dive into Deep Learning*, where this network is best known from, trains it with another recipe (in its later edition at half the rate):
+# *Dive into Deep Learning*, through which NiN is best known, trains the four-block network of notebook 4 with another recipe (in its later edition at half the rate):
 
 # %% tags=["slide-more"]
 usual = recipe("published")
@@ -251,12 +251,13 @@ for name, value in vars(usual).items():
 # Plain stochastic gradient descent with a constant learning rate, Xavier's first weights, and a ReLU after the very last layer. Three runs of the class size follow, which differ in nothing but the seed.
 
 # %% jupyter={"source_hidden": true} tags=["remove-input", "slide-more"]
-Predict("Beside the default recipe, how will the three runs end?", [
+Predict("Compared with the default recipe, how will the runs end?", [
     Choice("about as well, all three", False,
-           "But for the last ReLU the network is the same. A recipe decides "
-           "more than that."),
+           "The networks differ in the last ReLU only. But a recipe also "
+           "sets the first weights, the learning rate and the momentum."),
     Choice("a little behind, all three", False,
-           "The runs further down say otherwise."),
+           "Every run that was made before ended far behind: see the figures "
+           "further down."),
     Choice("far behind", True,
            "So it went with every seed that was tried: see the runs further "
            "down."),
@@ -283,7 +284,7 @@ for seed, (history, never) in ended.items():
     print(f"{seed:4}  {', '.join(each):>34}{never:>24}")
 
 # %% [markdown]
-# What do you see? Look at the loss: when does it leave the dotted line, if it does? Look at the classes that are never answered: are they the same for all seeds? And at the strips (of the last run): which of them are empty?
+# What do you see? Look at the loss: when does it leave the dotted line, if it does? Look at the number of classes that are never answered. And at the strips (of the last run): which of them are short?
 #
 # Three runs are few, so here are some that were made before, each with a seed of its own, after as many epochs:
 
@@ -301,8 +302,8 @@ assert min(stored["default"]) > 0.6 > 0.5 > max(stored["published"])
 for run in study():
     if run["arm"] == "published":
         loss, dead = run["loss"][2], len(run["dead"][2])
-        print(f"seed {run['seed']}: loss {loss:.2f}, no positive logit on any"
-              f" own image: {dead} classes")
+        print(f"seed {run['seed']}: loss {loss:.2f}, classes with no positive"
+              f" logit on any own image: {dead}")
 
 # %% [markdown] tags=["slide-more"]
 # Far behind: the worst run with the default recipe is ahead of the best with the published one. Some of the published runs are still at ln 10, others have left it; some have many classes that get no positive logit, others none; and the curve of the loss alone does not tell you so. How to see it, and why it happens, is the subject of [notebook 7](07_when_training_collapses.ipynb).

@@ -20,7 +20,7 @@
 #
 # 1. to see the average as a dense layer that nobody trained, and to compare it with trained ones;
 # 2. to read the map of a class as evidence, without any gradient, and to say how far a cell of it sees;
-# 3. to tell what the *pooling* is indifferent to from what the *network* is indifferent to.
+# 3. to tell what the *pooling* is indifferent to, and that the *network* is not.
 #
 # **You need** [notebook 5](05_training.ipynb). **Time** about 30 minutes.
 #
@@ -58,7 +58,7 @@ for c, one_map in enumerate(tiny):
     print(f"logit {c}: {total:g} / {cells} = {one_map.mean():g}")
 
 # %% [markdown]
-# Class 0 wins, wherever its 9 stands. One strong cell can beat weak evidence everywhere, because all cells have the same say.
+# Class 0 wins, wherever its 9 and its 3 stand. Two strong cells can beat weak evidence everywhere, because all cells have the same say.
 
 # %% [markdown] tags=["slide"]
 # Say the same with a dense layer: lay the twelve numbers in a row, and multiply them with a 2×12 matrix. **Predict:** what stands in that matrix?
@@ -73,12 +73,12 @@ same = torch.allclose(head(tiny.flatten()), tiny.mean(dim=(1, 2)))
 print("the same logits:", same)
 
 # %% [markdown] tags=["slide-more"]
-# For maps of one size, global average pooling *is* a dense layer. Only, nobody trained it: the weights on the own map are all the same, and those on the maps of other classes are 0. A trained dense layer could give each place a weight of its own, and it could let the map of one class speak for another. The average can do neither, so what comes before it has to: **each map must become evidence for its own class.** (The channels are mixed one layer earlier. The last 1×1 convolution gives each class its own weighted sum of the maps below.)
+# For maps of one size, global average pooling *is* a dense layer. But nobody trained it: the weights on the own map are all the same, and those on the maps of other classes are 0. A trained dense layer could give each place a weight of its own, and it could let the map of one class speak for another. The average can do neither, so what comes before it has to: **each map must become evidence for its own class.** (The channels are mixed one layer earlier. The last 1×1 convolution gives each class its own weighted sum of the maps below.)
 
 # %% [markdown]
 # ## The maps of a trained network
 #
-# The chapter brings along a network that was trained before: the small one of notebook 5, on the full Fashion-MNIST.
+# With the chapter comes a network that was trained before: the small one of notebook 5, on the full Fashion-MNIST. (The held-out images below are not among those it was trained on.)
 
 # %%
 model = trained("paper-mnist")
@@ -155,7 +155,7 @@ for cell in ((3, 3), (3, 6)):
           f" and columns {columns.start} to {columns.stop - 1}")
 
 # %% [markdown]
-# On the whole image, for the cell in the middle. The receptive field of notebook 4 has a side of 35 pixels here. It grew with every 5×5 kernel and every pooling on the way. A cell at the edge of the map sees a part of that square, because the rest lies outside the image.
+# On the whole image, for the cell in the middle. The receptive field (notebook 4) has a side of 35 pixels here. It grew with every 5×5 kernel and every pooling on the way. A cell at the edge of the map sees a part of that square, because the rest lies outside the image.
 
 # %% [markdown] tags=["slide"]
 # Do the cells *use* what they can see? Cell (3, 6) stands in the middle of the last column. **Predict:** does it change when the first 10 columns of the image are covered? And when the first 14 are?
@@ -197,7 +197,7 @@ same = torch.allclose(shuffled.mean(dim=2), means, atol=1e-5)
 print("the same logits:", same)
 
 # %% [markdown] tags=["slide"]
-# None. A mean does not know the order of what it averages. From this people conclude that the network does not care *where* a garment is. **Predict:** how many of the 1,000 held-out answers change when every image is moved to the right by 1 pixel? By 4? By 8? (The second count is of the garments that lose nothing at the right edge.)
+# Not one logit changes. A mean does not know the order of what it averages. From this people conclude that the network does not care *where* a garment is. **Predict:** how many of the 1,000 held-out answers change when every image is moved to the right by 1 pixel? By 4? By 8? (The second count is of the garments that lose nothing at the right edge.)
 
 # %% tags=["nbval-ignore-output", "slide-more", "slide-output"]
 @torch.no_grad()
@@ -228,7 +228,7 @@ print("eight change more than one in four:", moves[8][0] > 250)
 print("also where nothing is cut off:", moves[4][1] > 0 and moves[8][1] > 0)
 
 # %% [markdown] tags=["slide-more"]
-# > **Misconception: "with global average pooling the network does not care where things are."** The *pooling* does not care in which cell a number stands, exactly. The network does: even where nothing is cut off, answers change. Its layers have edges, where zeros stand around the map, and all the garments it was trained on stood in the middle.
+# > **Misconception: "with global average pooling the network does not care where things are."** The *pooling* does not care in which cell a number stands, exactly. The network does: even where nothing is cut off, answers change. Possible reasons are the strides of the poolings, the zeros around the maps, and training images that all stand in the middle; the counts do not tell them apart.
 
 # %% [markdown] tags=["slide"]
 # ## Other sizes
@@ -236,8 +236,8 @@ print("also where nothing is cut off:", moves[4][1] > 0 and moves[8][1] > 0)
 # Maps of any size can be averaged. So the network takes any image that survives the poolings. Enlarge the held-out images to 56×56, twice the size, with nothing else changed.
 
 # %% jupyter={"source_hidden": true} tags=["remove-input", "slide-more"]
-Predict("How many answers stay right?", [
-    Choice("about as many: the images show the same, only larger", False,
+Predict("Enlarged to 56×56, how many answers stay right?", [
+    Choice("about as many, they show the same, only larger", False,
            "To us it is the same garment. But the kernels do not grow with "
            "the image: what they learnt to find is twice as large now."),
     Choice("slightly fewer", False,
@@ -274,7 +274,7 @@ for name in ("enlarged to 56×56", "in an empty 56×56"):
     print(f"{name}: a quarter is lost: {right[name] < enough}")
 
 # %% [markdown]
-# Far fewer, in both cases; slightly fewer at 36×36. The network *takes* the image and is wrong far more often. Two things have changed: how large the garment is for a kernel of 5×5, and how many cells are averaged. The second alone, with the garment at its old size, does harm as well: most of the cells now look at nothing, and they count as much as the others.
+# Far fewer, in both cases; slightly fewer at 36×36. The network *takes* the image and is wrong far more often. Two things have changed: how large the garment is for a kernel of 5×5, and how many cells are averaged. The second alone, with the garment at its old size, does harm as well: most of the cells now stand on empty ground, and they count as much as the others.
 
 # %% [markdown] tags=["slide-more"]
 # > **Misconception: "it accepts any size" means that it works at any size.** It works near the size that it was trained at.
@@ -285,12 +285,13 @@ for name in ("enlarged to 56×56", "in an empty 56×56"):
 # What an ending costs can be counted. How well a network learns with it has to be tried, with several seeds. Here is the network of notebook 5 with three endings: the average; one dense layer in its place, on the ten maps of 7×7 cells; and AlexNet's way, wide dense layers in the place of the last block. The recipe, the images and the three epochs are those of notebook 5.
 
 # %% jupyter={"source_hidden": true} tags=["remove-input", "slide-more"]
-Predict("Which ending leads on the held-out images?", [
-    Choice("the average: the paper brought it in against overfitting", False,
-           "That takes the end of a long training for its beginning."),
+Predict("After three epochs, which ending leads on held-out images?", [
+    Choice("the average, which the paper brought in", False,
+           "The paper brought it in against overfitting, and trained long. "
+           "These runs are short."),
     Choice("the dense layers", True,
            "Here both of them lead, with every seed."),
-    Choice("none: the seeds differ more than the endings", False,
+    Choice("none, since the seeds differ more than the endings", False,
            "The right suspicion to begin with. But here the dense layers "
            "lead with every seed."),
 ])
@@ -305,7 +306,7 @@ figure, axis = plt.subplots(figsize=(7, 1.8))
 for row, name in enumerate(names):
     accuracy = list(ends[name].values())
     axis.plot(accuracy, [row] * len(accuracy), "o", alpha=0.6)
-axis.set_yticks(range(len(names)), names)
+axis.set_yticks(range(len(names)), ["average", *names[1:]])
 axis.set(xlabel="held-out accuracy", ylim=(len(names) - 0.5, -0.5))
 figure.tight_layout()
 plt.show()
@@ -314,7 +315,9 @@ plt.show()
 for name in names:
     parameters = {r["parameters"] for r in runs if r["variant"] == name}
     accuracy = ends[name].values()
-    print(f"{name:29}{parameters.pop():>10,} parameters, {len(accuracy)} seeds:"
+    shown = "average" if name == average else name
+    print(f"{shown:28}{parameters.pop():>9,} parameters,"
+          f" {len(accuracy)} seeds:"
           f" {min(accuracy):.2f} to {max(accuracy):.2f}")
 for name in names[1:]:
     both = ends[average].keys() & ends[name].keys()
@@ -337,11 +340,11 @@ for name, percent in errors.items():
 #
 # ## Check yourself
 #
-# Put your numbers in the place of each `None`, and run the cell. Use paper: the cells stand 4 pixels apart, and cell (3, 3) sees the columns −2 to 32 if there were no edge.
+# Put your numbers in the place of each `None`, and run the cell. Use paper: the cells stand 4 pixels apart, and without an edge cell (3, 3) would see the columns −2 to 32.
 
 # %%
 mine = {
-    "first column that cell (3, 2) sees": None,
+    "first column inside the image that cell (3, 2) sees": None,
     "last column that cell (3, 2) sees, inside the image": None,
     "weight of a cell of a 7×7 map, as 1 / this number": None,
 }
@@ -368,6 +371,6 @@ for (what, number), true in zip(mine.items(), truth, strict=True):
 # 3. The mean is indifferent to the order of the cells, exactly. The network is not indifferent to where things are, nor to how large they are.
 
 # %% [markdown] tags=["slide"]
-# **Before you go on, from memory:** With which weights is the average a dense layer? Why may a trained one lead at first? Why is a bright cell no proof that the network looked there? What is the pooling indifferent to, and what the network?
+# **Before you go on, from memory:** With which weights is the average a dense layer? Why may a trained one lead at first? Why is a bright cell no proof that the network looked there? What is the pooling indifferent to, and what is the network *not* indifferent to?
 #
 # **Exercises that check themselves:** [two, and one to stretch](exercises/06_global_average_pooling.ipynb).

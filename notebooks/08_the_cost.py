@@ -24,7 +24,7 @@
 #
 # **You need** the shapes of [notebook 4](04_nin_network.ipynb). **Time** about 30 minutes.
 #
-# **From memory**, about the notebook before: When do we call a class dead, and why does nothing pull it up again? A loss rests at ln 10: which three causes can that have?
+# **From memory**, about the notebook before: When do we call a class dead, and why do its own images no longer pull it up? A loss rests at ln 10: which three causes can that have?
 
 # %%
 import math
@@ -108,16 +108,16 @@ def count(model, image):
     return parameters, sum(work), sum(numbers)
 
 # %% [markdown] tags=["slide"]
-# [Notebook 1](01_why_nin.ipynb) set NiN beside AlexNet: far fewer parameters, slightly fewer multiply-adds. The third column is new.
+# [Notebook 1](01_why_nin.ipynb) set NiN beside AlexNet: far fewer parameters, slightly fewer multiply-adds. The table below has a third column, the activations, and two more networks.
 
 # %% [markdown]
 # LeNet dates from 1998, AlexNet from 2012, VGG from 2014. All are counted as *Dive into Deep Learning* adapts them to ten classes and grey images of 224×224 pixels (LeNet: 28×28; AlexNet's two dropouts are left out). NiN is the four-block network of this chapter, which is not in the paper. On the device `meta`, PyTorch works out all the shapes and holds no numbers, so even VGG-11 needs no memory here.
 
 # %% jupyter={"source_hidden": true} tags=["remove-input", "slide-more"]
-Predict("How many activations has NiN, beside AlexNet?", [
+Predict("How many activations has NiN, compared with AlexNet?", [
     Choice("far fewer, as with the parameters", False,
-           "That takes a network for its parameters. Nearly all of AlexNet's "
-           "weights are in its head, and the head makes few numbers."),
+           "Activations do not follow the parameters. Nearly all of "
+           "AlexNet's weights are in its head, which makes few numbers."),
     Choice("slightly fewer, as with the multiply-adds", False,
            "That takes activations for work. But a number costs as many "
            "multiply-adds as its kernel has weights, and the kernel of a 1×1 "
@@ -214,7 +214,7 @@ for name in ("11×11, 5×5, 3×3", "1×1 convolutions", "poolings"):
 # Put 3×3 convolutions in the place of all eight 1×1. The table above tells what to expect.
 
 # %% jupyter={"source_hidden": true} tags=["remove-input", "slide-more"]
-Predict("What becomes of parameters, work and activations?", [
+Predict("3×3 in the place of all 1×1: what becomes of the three costs?", [
     Choice("all three become nine times as large", False,
            "Parameters and work would, if NiN had nothing but 1×1 "
            "convolutions. And how many numbers come out depends on channels "
@@ -224,7 +224,7 @@ Predict("What becomes of parameters, work and activations?", [
            "What the 1×1 convolutions hold becomes nine times as large, and "
            "the rest stays. The maps keep their sizes."),
     Choice("all three become about three times as large", False,
-           "So do parameters and work. But how many numbers come out depends "
+           "Parameters and work do. But how many numbers come out depends "
            "on channels and places, not on how many weights go into each."),
 ])
 
@@ -253,7 +253,7 @@ for key in ("nin-dense-10", "nin-alexnet-head"):
 # %% [markdown]
 # Parameters and work become about three times as large, and the activations stay. What the 1×1 convolutions hold becomes nine times as large, and the rest stays: 78 % + 9 × 22 % of the parameters, 76 % + 9 × 24 % of the work (apart from rounding). The maps keep their sizes.
 #
-# The number of 1×1 convolutions moves the activations most. The last two lines are the question of notebook 4 again, with all its columns:
+# The number of 1×1 convolutions moves the activations most. The last two rows of the table answer a question of notebook 4 again, with all the columns.
 
 # %% [markdown] tags=["slide-more"]
 # > **Misconception: "global average pooling saves the parameters."** One small dense layer in its place would add 2,510. AlexNet's wide dense layers in the place of block 4 would add 56 million parameters, a little work and hardly any activations. What saves is to do without *them*.
@@ -271,13 +271,13 @@ for key in ("nin-dense-10", "nin-alexnet-head"):
 # *Dive into Deep Learning* trains in this way, with 128 images in a batch.
 
 # %% jupyter={"source_hidden": true} tags=["remove-input", "slide-more"]
-Predict("How much of AlexNet's training memory does NiN need then?", [
+Predict("128 images, no momentum: how much of AlexNet's memory?", [
     Choice("a small part, as with the parameters", False,
            "That is right for the parameters' part of the sum. But without "
            "momentum it is the smaller part, in both networks."),
     Choice("about half", False,
-           "It might be a compromise between parameters and work. But what "
-           "waits are the activations, and NiN has more than twice as many."),
+           "What waits are the activations, and NiN has more than twice as "
+           "many."),
     Choice("as much, or more", True,
            "AlexNet pays once for its parameters, NiN pays more for each "
            "image."),
@@ -366,7 +366,7 @@ plt.tight_layout()
 plt.show()
 
 # %% [markdown]
-# As much, or more. AlexNet pays once for its parameters, NiN pays more for each image. So the lines cross: without momentum below a batch of 128, with momentum above it. In both cases a network with a small part of AlexNet's parameters needs about as much memory.
+# More without momentum, and about as much with it. AlexNet pays once for its parameters, NiN pays more for each image. So the lines cross: without momentum below a batch of 128, with momentum above it. In both cases a network with a small part of AlexNet's parameters needs about as much memory.
 
 # %% [markdown] tags=["slide-more"]
 # > **Misconception: "few parameters, so it is lean to train."** With a batch like this, most of what fills the memory is activations times batch; AlexNet with momentum is the exception. (A real run takes more than this sum: gradients of the maps come and go, and libraries work with buffers of their own.)
@@ -468,9 +468,9 @@ for (what, number), true in zip(mine.items(), truth, strict=True):
 #
 # 1. Parameters come from kernels and channels, activations from channels and places, multiply-adds are weights times places. All three can be counted without running the network.
 # 2. NiN has far fewer parameters than AlexNet, not much less work, and more activations. Its 1×1 convolutions are cheap in weights and dear in maps; a dense head is the other way round.
-# 3. Training holds the activations of all layers for the whole batch, and two or three numbers for each parameter. Prediction holds the parameters and one pair of maps. So NiN is lean with few images at a time, in training as in prediction, and not with many.
+# 3. Training holds the activations of all layers for the whole batch, and two or three numbers for each parameter. Prediction holds the parameters and one pair of maps. So NiN is lean in prediction with few images at a time, and in training with small batches only.
 
 # %% [markdown] tags=["slide"]
-# **Before you go on, from memory:** Which of the three counts change with the size of the image? Why does training need so much more memory than prediction? Why does NiN overtake AlexNet in training memory as the batch grows?
+# **Before you go on, from memory:** Which of NiN's three counts change with the size of the image? Why does training need so much more memory than prediction? Why does NiN overtake AlexNet in training memory as the batch grows?
 #
 # **Exercises that check themselves:** [two, and one to stretch](exercises/08_the_cost.ipynb).
