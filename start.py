@@ -247,7 +247,7 @@ def test(*arguments: str) -> int:
     install("book", "test", "tensorflow", "jax", "d2l")
     return run_all(
         {
-            "unit and property tests": [*PYTEST, "tests", *arguments],
+            "unit and property tests": [*PYTEST, "--hypothesis-profile=ci", "tests", *arguments],
             "notebooks": [*PYTEST, *NBVAL, "notebooks", "exercises"],
             "pairs of notebooks": ["tools/notebooks.py", "check"],
             "exercises": ["-m", "tools.exercises", "check"],
