@@ -254,8 +254,9 @@ def table(network: Network, size: int | tuple[int, int] | None = None) -> list[t
 
 
 def text_table(network: Network, size: int | tuple[int, int] | None = None) -> str:
-    """The rows as text with aligned columns, for a terminal or a notebook."""
+    """The rows as aligned text, for a terminal or a notebook; "field" is the receptive field."""
     lines = table(network, size)
+    lines[0] = (*HEADINGS[:-1], "field")  # so that most tables fit into 80 columns
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     pads = [str.ljust] * 3 + [str.rjust] * 3
     return "\n".join(

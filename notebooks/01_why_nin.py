@@ -38,7 +38,7 @@ from nin_lib.widgets import Choice, Predict
 # %% tags=["slide-more"]
 alexnet = network("alexnet")
 for row in shape_flow(alexnet):
-    print(f"{row.stage:9}{row.layer:26}{row.size}")
+    print(f"{row.layer:26}{row.size}")
 
 # %% [markdown]
 # Read it from top to bottom: the maps become smaller and more numerous, until 256 maps of 5×5 numbers are left. Then three dense layers, the *head*, turn them into 10 numbers, one for each class.
@@ -131,7 +131,7 @@ for size in (224, 256, 320):
 # **Which network is the paper's?** Keep two apart:
 #
 # - The networks *in the paper* have three blocks and are for small images. `network("paper-mnist")` is one of them; we train it in [notebook 5](05_training.ipynb).
-# - The network with four blocks, for images of 224×224, is *not* in the paper. It came later, as Min Lin's model for ImageNet, with AlexNet's kernel sizes 11, 5 and 3. *Dive into Deep Learning* adapted it to Fashion-MNIST. That is the one built in this chapter.
+# - The network with four blocks, for images of 224×224, is *not* in the paper. It came later, as [Min Lin's model for ImageNet](https://gist.github.com/mavenlin/d802a5849de39225bcc6), with AlexNet's kernel sizes 11, 5 and 3. *Dive into Deep Learning* adapted it to Fashion-MNIST. That is the one built in this chapter.
 
 # %%
 for row in shape_flow(nin):

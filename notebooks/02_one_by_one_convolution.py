@@ -198,6 +198,9 @@ through_dense = dense_20_30(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 largest = (conv_20_30(x) - through_dense).abs().max().item()
 print("largest difference below 1e-12:", largest < 1e-12)
 
+# %% [markdown] tags=["slide"]
+# > **Misconception: "NiN has no dense layers."** Every 1×1 convolution *is* one, over the channels of a pixel. What NiN does without is a dense layer over *places*.
+
 # %% [markdown]
 # **Try it.** Another small layer, from 3 channels to 4. A ReLU comes after it: what is below 0 becomes 0, the rest stays. Commit to the prediction, then move the pixel with the mouse or the arrow keys and follow one sum. The switch shows the same sums as a convolution and as a dense layer on rows of pixels. At the bottom, a 1×1 and a 3×3 convolution stand side by side, with a second prediction.
 

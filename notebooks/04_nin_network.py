@@ -27,6 +27,8 @@
 # **From memory:** Which layers make up an NiN block? Which of them can change the height of a map?
 
 # %%
+import textwrap
+
 import torch
 from torch import nn
 
@@ -218,7 +220,7 @@ with torch.no_grad():
 try:
     shape_flow(network("chapter"), 60)
 except ShapeError as error:
-    print(error)
+    print(textwrap.fill(str(error), 76))
 
 # %% [markdown] tags=["slide-more"]
 # No layer fixes the size, but the image has to survive the poolings. That the network *takes* another size does not mean that it would be *right* there: a network trained on garments that fill 224 pixels has seen no others.
@@ -243,7 +245,7 @@ with torch.no_grad():
 print("same logits:", same)
 
 # %% [markdown]
-# Here is the whole network, with parameters and multiply-adds. The *[receptive field](../book/glossary.md#receptive-field)* is the side of the square of input pixels that one number depends on: 195 of 224 pixels at the end of the blocks. (The last figure, 323, is more than the image has: seen from the edge of a map, the square reaches over the edge of the image.) One layer does more than half of the work. **Which one?**
+# Here is the whole network, with parameters and multiply-adds. The last column is the *[receptive field](../book/glossary.md#receptive-field)*: the side of the square of input pixels that one number depends on: 195 of 224 pixels at the end of the blocks. (The last figure, 323, is more than the image has: seen from the edge of a map, the square reaches over the edge of the image.) One layer does more than half of the work. **Which one?**
 
 # %% tags=["slide", "slide-output"]
 print(text_table(spec))
@@ -264,7 +266,13 @@ explorer = ShapeFlow("chapter")
 explorer
 
 # %% [markdown]
-# What you make there is a description like the one above. (An edit of the input size or of a padding changes the multiply-adds, and not the parameters.) Run this cell after your edits: it builds *your* network.
+# <details><summary>Which edits change the multiply-adds and not the parameters?</summary>
+#
+# Those of the input size, of a padding or of a stride: they change the number of places, and no kernel.
+#
+# </details>
+#
+# What you make there is a description like the one above. Run this cell after your edits: it builds *your* network.
 
 # %%
 mine = nin.NiN(explorer.spec)

@@ -53,7 +53,7 @@ torch.set_printoptions(precision=3, sci_mode=False)
 # %% [markdown] tags=["slide"]
 # ## Watch it
 #
-# At the end of notebook 5, three runs with the published recipe ended far behind. Were they behind in all classes alike? Before you take a seed of your own, here are some runs that were made before, with these images and that recipe:
+# At the end of notebook 5, three runs with the *published* recipe ended far behind: that of *Dive into Deep Learning*, not that of the paper's authors. Were they behind in all classes alike? Before you take a seed of your own, here are some runs that were made before, with these images and that recipe:
 
 # %% tags=["slide-more"]
 size, how = SIZES["class"], recipe("published")
@@ -424,7 +424,7 @@ assert ahead["no last ReLU"] > 0.7 * len(trials)
 # %% [markdown] tags=["slide"]
 # ## How often does it happen?
 #
-# A single run says nothing: the next seed may learn. What can be compared is *how often* a recipe fails. The pages of *Dive into Deep Learning* are executed notebooks, and its public history keeps the older ones. Over every distinct executed copy of [its page on this network](https://d2l.ai/chapter_convolutional-modern/nin.html), at 224×224: how many runs end with fewer than 0.83 of the test images right? (Its good runs have about 0.87.)
+# A single run says nothing: the next seed may learn. What can be compared is *how often* a recipe fails. The pages of *Dive into Deep Learning* are executed notebooks, and its public history keeps the older ones. Over every distinct executed copy of [its page on this network](https://d2l.ai/chapter_convolutional-modern/nin.html), at 224×224: how many runs end with fewer than 0.83 of the test images right? (Its good runs have about 0.87. This was counted once; it is the one count in this notebook that no script here repeats.)
 
 # %% tags=["slide-more", "slide-output"]
 print("224×224, ten epochs: below 0.83; good runs have about 0.87")

@@ -24,7 +24,7 @@
 #
 # **You need** notebooks [2](02_one_by_one_convolution.ipynb) and [8](08_the_cost.ipynb). **Time** about 35 minutes.
 #
-# **From memory:** On which axis does `nn.Linear` work, and where do the channels have to be? Which of parameters, multiply-adds and activations stay the same on a larger image?
+# **From memory**, about notebooks 2 and 8: On which axis does `nn.Linear` work, and where do the channels have to be? Which of parameters, multiply-adds and activations stay the same on a larger image?
 
 # %%
 import matplotlib.pyplot as plt
@@ -39,7 +39,7 @@ _ = torch.manual_seed(0)
 # %% [markdown]
 # ## The paper's own networks
 #
-# `5: 96-64-48` is a block: a 5×5 convolution to 96 channels, then 1×1 convolutions to 64 and to 48, with a ReLU after each. Here are six networks in this notation. The widths are those of the author's published definitions; *Dive into Deep Learning* (Zhang et al. 2023) made the last one from the fifth.
+# `5: 96-64-48` is a block: a 5×5 convolution to 96 channels, then 1×1 convolutions to 64 and to 48, with a ReLU after each. Here are six networks in this notation. The widths are those of the author's published definitions ([small images](https://github.com/mavenlin/cuda-convnet/tree/master/NIN), [ImageNet](https://gist.github.com/mavenlin/d802a5849de39225bcc6)); *Dive into Deep Learning* (Zhang et al. 2023) made the last one from the fifth.
 
 # %%
 NETS = {
