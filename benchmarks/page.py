@@ -121,7 +121,6 @@ def conditions(about: dict[str, Any]) -> dict[str, Any]:
         has=", ".join(text for text, has in there.items() if has),
         has_not=", ".join(text for text, has in there.items() if not has) or "none",
         date=about["date"][:10],
-        commit=about["commit"],
     )
 
 

@@ -19,7 +19,7 @@ import torch
 from runs import Row, curves, main
 
 from nin_lib import network
-from nin_lib.recipe import SIZES, Recipe, recipe
+from nin_lib.recipe import SIZES, recipe
 from nin_lib.spec import Block, Network
 
 RESULTS = Path(__file__).parents[1] / "nin_lib" / "recorded" / "variants.jsonl"
@@ -54,16 +54,13 @@ NETWORKS: dict[str, Network] = {
     "one 1×1 less in block 3": with_blocks(FIRST, SECOND, (128, 10)),
     "last block 10-10-10": with_blocks(FIRST, SECOND, (10, 10, 10)),
 }
-RATES = {f"learning rate {rate}": rate for rate in (0.02, 0.1, 0.2)}  # the default has 0.05
-VARIANTS = [*NETWORKS, *RATES]
-
-
-def variant_of(name: str) -> tuple[Network, Recipe]:
-    """What is trained, and how."""
-    how = recipe("default")
-    return NETWORKS.get(name, AS_IT_IS), replace(
-        how, learning_rate=RATES.get(name, how.learning_rate)
-    )
+DENSE = ("one dense layer 490 → 10", "dense 2352 → 512 → 512 → 10")
+RATE = recipe("default").learning_rate  # 0.05
+VARIANTS: dict[str, tuple[Network, float]] = {
+    **{name: (spec, RATE) for name, spec in NETWORKS.items()},
+    **{f"learning rate {rate}": (AS_IT_IS, rate) for rate in (0.02, 0.1, 0.2, 0.4)},
+    **{f"{name}, learning rate 0.2": (NETWORKS[name], 0.2) for name in DENSE},
+}
 
 
 def class_run(variant: str, seed: int) -> Row:
@@ -74,7 +71,8 @@ def class_run(variant: str, seed: int) -> Row:
     from nin_lib.engine.device import Plan
     from nin_lib.train import fit
 
-    (spec, how), size = variant_of(variant), SIZES["class"]
+    (spec, rate), size = VARIANTS[variant], SIZES["class"]
+    how = replace(recipe("default"), learning_rate=rate)
     history = fit(
         nin.build(spec, how, seed), load(size.data), how, epochs=size.epochs,
         batch_size=size.batch_size, seed=seed, plan=Plan("cpu", keep_memory=True), observers=[],

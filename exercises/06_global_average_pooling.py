@@ -132,31 +132,45 @@ for name, spec in versions.items():
     print(f"{name:8}{predicts:>11.2f} s{trains:>13.2f} s")
 
 # %% [markdown] tags=["solution"]
-# **Accuracy** has to be tried. These are stored runs of the class network at 28×28, with the default recipe and three epochs; a run has failed below 0.60 of the held-out images. (`python benchmarks/variants.py --again "variant=as it is" seed=3` repeats one of them.) The small layer goes from 490 numbers to 10; the full head, with 512, 512 and 10 outputs, reads the 2,352 numbers that block 3 used to read.
+# **Accuracy** has to be tried. These are stored runs of the class network at 28×28, with the default recipe, at two learning rates, and three epochs; a run has failed below 0.60 of the held-out images. (`python benchmarks/variants.py --again "variant=as it is" seed=3` repeats one of them.) The small layer goes from 490 numbers to 10; the full head, with 512, 512 and 10 outputs, reads the 2,352 numbers that block 3 used to read.
 
 # %% tags=["solution"]
 stored = {"average": "as it is", "small": "one dense layer 490 → 10",
           "full": "dense 2352 → 512 → 512 → 10"}
-runs, ends = variants(), {}
-print("at 28×28  parameters  multiply-adds"
-      "  seeds  least median   most  failed")
+runs = variants()
+print("at 28×28  parameters  multiply-adds")
 for name, variant in stored.items():
-    mine = [run for run in runs if run["variant"] == variant]
-    ends[name] = {run["seed"]: run["val_accuracy"][-1] for run in mine}
-    values = sorted(ends[name].values())
-    failed = sum(value < 0.60 for value in values)
-    print(f"{name:8}{mine[0]['parameters']:>12,}"
-          f"{mine[0]['multiply_adds']:>15,}{len(values):>7}"
-          f"{values[0]:>7.3f}{median(values):>7.3f}{values[-1]:>7.3f}"
-          f"{failed:>8}")
-for name in ("small", "full"):
-    both = ends["average"].keys() & ends[name].keys()
-    ahead = sum(ends[name][seed] > ends["average"][seed] for seed in both)
-    print(f"{name} ahead of the average in {ahead} of {len(both)} seeds")
-    assert len(both) >= 5 and ahead >= 0.9 * len(both)
+    one = next(run for run in runs if run["variant"] == variant)
+    print(f"{name:8}{one['parameters']:>12,}{one['multiply_adds']:>15,}")
+
+
+def ends(name, rate):
+    """seed → held-out accuracy after the last epoch."""
+    parts = [stored[name]] if rate == 0.05 or name != "average" else []
+    parts += ["learning rate 0.2"] if rate == 0.2 else []
+    variant = ", ".join(parts)
+    return {run["seed"]: run["val_accuracy"][-1] for run in runs
+            if run["variant"] == variant}
+
+
+for rate in (0.05, 0.2):
+    average = ends("average", rate)
+    print(f"\nrate {rate:4}  seeds  least median   most  failed"
+          "  ahead of the average")
+    for name in stored:
+        mine = ends(name, rate)
+        values = sorted(mine.values())
+        failed = sum(value < 0.60 for value in values)
+        ahead = sum(mine[seed] > average[seed] for seed in mine)
+        print(f"{name:9}{len(values):>6}{values[0]:>7.3f}"
+              f"{median(values):>7.3f}{values[-1]:>7.3f}{failed:>8}"
+              + (f"{ahead:>14}" if name != "average" else ""))
+        assert name == "average" or ahead == len(mine) == 10
 
 # %% [markdown] tags=["solution"]
-# After three epochs both dense endings are ahead, the small one with a few thousand parameters more and the full one with nearly five times as many in all. So the number of parameters does not decide here. And at this size the full version does *less* work than the average: what it saves with block 3 is more than its dense layers cost. What these runs cannot say: who is ahead after a long training, at 224×224, or with a recipe that suits the average better. (The paper trained long, and found the average ahead; [notebook 6](../notebooks/06_global_average_pooling.ipynb) has its figures.)
+# After three epochs both dense endings are ahead, the small one with a few thousand parameters more and the full one with nearly five times as many in all. So the number of parameters does not decide here. At this size the full version even does *less* work than the average: what it saves with block 3 is more than its dense layers cost.
+#
+# The second table is there because a recipe may suit one network better than another. With a rate four times as large all three do better, and both dense endings still lead. Other rates, a long training and 224×224 remain untried. (The paper trained long, and found the average ahead; [notebook 6](../notebooks/06_global_average_pooling.ipynb) has its figures.)
 
 # %% [markdown]
 # ## Exercise 6.2: find the bug
@@ -224,6 +238,8 @@ for row, (name, (picture, least)) in zip(axes, pictures.items(), strict=True):
     for c, axis in enumerate(row):
         axis.imshow(picture[0, c].numpy(), cmap="RdBu",
                     vmin=least, vmax=1)
+        against = (picture[0, c] < 0).nonzero(as_tuple=True)
+        axis.plot(against[1], against[0], "k.", markersize=2)
         right = "▲ " if c == val.labels[0] else ""
         axis.set_title(f"{right}{CLASSES[c]}", fontsize=7)
         axis.set(xticks=[], yticks=[])

@@ -22,6 +22,7 @@ import numpy as np
 
 from nin_lib.check import check
 from nin_lib.recorded import study, variants
+from nin_lib.widgets import Choice, Predict
 
 np.set_printoptions(precision=2, suppress=True)
 
@@ -154,12 +155,22 @@ assert floor(logits, labels) <= loss
 # %% [markdown]
 # ## To stretch, exercise 7.3: how many runs without a failure?
 #
-# You found a new recipe, and no run has failed so far. How many such runs do you need before you can say that it fails less often than once in ten? **Predict** first:
-#
-# - (a) Ten: with one failure in ten, one should have been among them.
-# - (b) About 20.
-# - (c) More than 30.
-#
+# You found a new recipe, and no run has failed so far. How many such runs do you need before you can say that it fails less often than once in ten?
+
+# %% jupyter={"source_hidden": true} tags=["remove-input"]
+Predict("How many runs without a failure?", [
+    Choice("ten: with one failure in ten, one would have been among them",
+           False,
+           "That is the mean. Of rows of ten runs with such a recipe, more "
+           "than a third have no failure."),
+    Choice("about 20", False,
+           "Closer. But such a recipe still gets through 20 runs without a "
+           "failure in one case of eight."),
+    Choice("more than 30", True,
+           "Few runs exclude little. How many exactly, your function tells."),
+])
+
+# %% [markdown]
 # Here is notebook 7's interval once more:
 
 # %%
@@ -213,9 +224,9 @@ print(f"the study, six epochs: {sum(default)} of {len(default)} seeds"
       f" failed, {low:.0%} to {high:.0%}")
 
 # %% [markdown] tags=["solution"]
-# (c): 35. On paper, $z^2 / (n + z^2)$ is left of the upper end, so $n$ has to be above $z^2 (1 - s) / s$.
+# 35. On paper, $z^2 / (n + z^2)$ is left of the upper end, so $n$ has to be above $z^2 (1 - s) / s$.
 #
-# Who said (a) thought of the mean: of ten such runs one fails *on average*. But ten in a row without a failure are not rare then; more than a third of all rows of ten are like that:
+# With one failure in ten, one run of ten fails *on average*. But ten in a row without a failure are not rare then; more than a third of all rows of ten are like that:
 
 # %% tags=["solution"]
 for runs in (10, 20, 35):

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -41,11 +42,13 @@ def enable(framework: str, board: Any = None) -> Any:
     `board`: live curves (`nin_lib.widgets.LiveCurves`) that the trainers draw on from now on,
     instead of d2l's own pictures; None leaves things as they are. Give each run curves of its own.
 
-    Raises `ValueError` for another framework, `ImportError` when a package is missing or d2l has
-    another version, `RuntimeError` when Keras 3 is in use already.
+    Raises `ValueError` for another framework or board, `ImportError` when a package is missing or
+    d2l has another version, `RuntimeError` when Keras 3 is in use already.
     """
-    if framework not in EXTRAS:
+    if not isinstance(framework, str) or framework not in EXTRAS:
         raise ValueError(f"framework must be one of {', '.join(EXTRAS)}, got {framework!r}")
+    if isinstance(board, type) or not hasattr(board, "board") and board is not None:
+        raise ValueError(f"board must be live curves, such as LiveCurves(), got {board!r}")
     if framework not in _enabled:
         _enabled[framework] = mended(framework)
     d2l = _enabled[framework]
@@ -91,9 +94,10 @@ def draw_on(curves: Any, d2l: Any) -> None:
 
     Models that exist already keep the board they have.
     """
-    d2l.ProgressBoard = curves.board  # a model makes its board when it is made
-    if hasattr(d2l, "Animator"):
-        d2l.Animator = curves.board
+    boards = [name for name in ("ProgressBoard", "Animator") if hasattr(d2l, name)]
+    for name in boards:
+        setattr(d2l, name, curves.board)  # a model makes its board when it is made
+    note(f"{d2l.__name__}.{' and '.join(boards)}: the live curves that `enable` was given")
 
 
 # ---- what is mended, framework by framework
@@ -101,38 +105,32 @@ def draw_on(curves: Any, d2l: Any) -> None:
 
 def mended_torch() -> Any:
     d2l: Any = import_module("d2l.torch")
-    use_our_images(d2l, torch_batch, "download them")
-
-    def load_data_fashion_mnist(
-        batch_size: int, resize: int | None = None, data: str | Dataset = "mini"
-    ) -> tuple[Batches, Batches]:
-        """Training and held-out batches, as `train_ch6` takes them; arguments as `OurImages`."""
-        images = d2l.FashionMNIST(batch_size, resize or 28, data=data)
-        return images.train_dataloader(), images.val_dataloader()
-
-    d2l.load_data_fashion_mnist = load_data_fashion_mnist
-    note("d2l.torch.load_data_fashion_mnist: the same images, for train_ch6")
+    use_our_images(d2l, torch_batch, OneByOne, "download them")
+    load_our_images(d2l)
     return d2l
 
 
 def mended_tensorflow() -> Any:
     use_legacy_keras()
     d2l: Any = import_module("d2l.tensorflow")
-    use_our_images(d2l, tensorflow_batch, SHUFFLES_BATCHES)
+    use_our_images(d2l, tensorflow_batch, as_arrays, SHUFFLES_BATCHES)
+    load_our_images(d2l, tensorflow_dataset)
     return d2l
 
 
 def mended_jax() -> Any:
+    """d2l.jax has no `load_data_fashion_mnist` and no `train_ch6`, so there are none to mend."""
     import jax
 
     if not hasattr(jax.random, "PRNGKeyArray"):
         setattr(jax.random, "PRNGKeyArray", jax.Array)  # noqa: B010  mypy knows it is gone
         note("jax.random.PRNGKeyArray: an old name of jax.Array, which d2l's Trainer asks for")
+    triton_first()
     with randint_of_floats():  # d2l draws a seed while it is imported
         d2l: Any = import_module("d2l.jax")
     d2l.get_seed = lambda: random.randint(0, 1_000_000)
     note("d2l.jax.get_seed: its limit 1e6 is no integer, an error from Python 3.12 on")
-    use_our_images(d2l, jax_batch, SHUFFLES_BATCHES)
+    use_our_images(d2l, jax_batch, as_arrays, SHUFFLES_BATCHES)
     train_in_slices(d2l)
     return d2l
 
@@ -143,6 +141,9 @@ def train_in_slices(d2l: Any) -> None:
     d2l compiles forward and backward apart, so that JAX holds all that lies between the two: for
     NiN at 224×224 and 128 images, more than 5 GB. Dropout draws a mask for each slice. A model with
     a loss of its own, or with batch normalisation, which needs the whole batch, is left to d2l.
+
+    Where held-out batches are small, here of up to 32 images, their loss was seen to have dropout
+    on. So it is in d2l itself, and left as it is.
     """
     import jax
 
@@ -173,8 +174,17 @@ def train_in_slices(d2l: Any) -> None:
     )
 
 
+def triton_first() -> None:
+    """Import Triton while it can be: PyTorch's optimisers import it, and after TensorFlow its
+    import ends the process."""
+    if "tensorflow" not in sys.modules:
+        with suppress(ImportError):
+            import_module("triton")
+
+
 def use_legacy_keras() -> None:
     """Choose Keras 2, the package tf_keras, for `tf.keras`, which reads the choice at first use."""
+    triton_first()
     before = os.environ.get("TF_USE_LEGACY_KERAS")
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     try:
@@ -223,7 +233,7 @@ class Batches:
     """The mini-batches of `split`, each enlarged when its turn comes; the last may be smaller.
 
     `seed` None keeps the order. Else each epoch has the order that `nin_lib.data.order` gives it,
-    as in `nin_lib.train`. An epoch counts when it was seen to its end, so a look at the first batch
+    as in `nin_lib.train`. An epoch counts when its last batch was taken, so a look at the first one
     (d2l's Trainer takes one under JAX) does not change what is trained on.
     """
 
@@ -242,21 +252,43 @@ class Batches:
         places = np.arange(n) if self.seed is None else order(n, self.seed, self.epoch)
         for start in range(0, n, self.batch_size):
             chosen = places[start : start + self.batch_size]
+            self.epoch += start + self.batch_size >= n  # nobody need ask for one more
             yield self.to_batch(self.split.images[chosen], self.split.labels[chosen], self.size)
-        self.epoch += 1
+
+
+class OneByOne:
+    """What d2l's `data.train` is in PyTorch: image (C, H, W), enlarged, and label, by number."""
+
+    def __init__(self, split: Split, size: tuple[int, int]) -> None:
+        self.split, self.size = split, size
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, n: int) -> tuple[Any, int]:
+        X, y = torch_batch(self.split.images[[n]], self.split.labels[[n]], self.size)
+        return X[0], int(y[0])
+
+
+def as_arrays(split: Split, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """What d2l's `data.train` is in TensorFlow and JAX: images as published, and labels."""
+    return split.images, split.labels
 
 
 class OurImages:
     """What `d2l.FashionMNIST` gets from us; the rest of it stays d2l's.
 
     `resize`: (height, width) or one side, in pixels; `data`: "mini", "full" (see `nin_lib.data`) or
-    a `Dataset`. `train` is its training part and `val` its held-out part, never the test images.
+    a `Dataset`. `train` is its training part and `val` its held-out part, never the test images, in
+    the form that d2l gives them; `hparams` are the arguments. There is no `root`, for no folder is
+    written to, and the loaders are ours, with `len` and `iter` and nothing else of a framework's.
     `num_workers` is taken and ignored: there is nothing left for worker processes to do. `seed`
     sets the order of the training images. A batch is N×C×H×W in PyTorch and N×H×W×C elsewhere, of
     floats from 0 to 1, with N labels.
     """
 
     to_batch: ToBatch
+    as_d2l: Callable[[Split, tuple[int, int]], Any]
 
     def __init__(
         self,
@@ -267,23 +299,57 @@ class OurImages:
         seed: int = 0,
     ) -> None:
         require_int("batch_size", batch_size, 1)
-        height, width = resize if isinstance(resize, tuple | list) else (resize, resize)
-        require_int("resize", height, 1)
-        require_int("resize", width, 1)
-        self.batch_size, self.resize, self.num_workers = batch_size, (height, width), num_workers
+        require_int("seed", seed, 0)
+        sides = tuple(resize) if isinstance(resize, tuple | list) else (resize, resize)
+        if len(sides) != 2:
+            raise ValueError(f"resize must be an integer or (height, width), got {resize!r}")
+        for side in sides:
+            require_int("resize", side, 1)
+        self.hparams = dict(
+            batch_size=batch_size, resize=sides, num_workers=num_workers, data=data, seed=seed
+        )
+        self.batch_size, self.resize, self.num_workers = batch_size, sides, num_workers
         self.data = load(data) if isinstance(data, str) else data
-        self.train, self.val, self.seed = self.data.train, self.data.val, seed
+        self.train = self.as_d2l(self.data.train, sides)
+        self.val = self.as_d2l(self.data.val, sides)
+        self.seed = seed
 
     def get_dataloader(self, train: bool) -> Batches:
-        split, seed = (self.train, self.seed) if train else (self.val, None)
+        split, seed = (self.data.train, self.seed) if train else (self.data.val, None)
         return Batches(split, self.batch_size, self.resize, self.to_batch, seed)
 
 
-def use_our_images(d2l: Any, to_batch: ToBatch, instead: str) -> None:
+def use_our_images(d2l: Any, to_batch: ToBatch, as_d2l: Any, instead: str) -> None:
     """Put ours in place of `d2l.FashionMNIST`, below its name; `instead`: what d2l's would do."""
-    members = {"to_batch": staticmethod(to_batch), "__module__": d2l.__name__}
+    members = dict(
+        to_batch=staticmethod(to_batch), as_d2l=staticmethod(as_d2l), __module__=d2l.__name__
+    )
     d2l.FashionMNIST = type("FashionMNIST", (OurImages, d2l.FashionMNIST), members)
     note(f"{d2l.__name__}.FashionMNIST: the images of nin_lib.data; d2l's would {instead}")
+
+
+def load_our_images(d2l: Any, loader: Callable[[Batches], Any] = lambda batches: batches) -> None:
+    """The same for `d2l.load_data_fashion_mnist`; `loader` makes of batches what d2l expects."""
+
+    def load_data_fashion_mnist(
+        batch_size: int, resize: int | None = None, data: str | Dataset = "mini"
+    ) -> tuple[Any, Any]:
+        """Training and held-out batches, as `train_ch6` takes them; arguments as `OurImages`."""
+        images = d2l.FashionMNIST(batch_size, 28 if resize is None else resize, data=data)
+        return loader(images.train_dataloader()), loader(images.val_dataloader())
+
+    d2l.load_data_fashion_mnist = load_data_fashion_mnist
+    note(f"{d2l.__name__}.load_data_fashion_mnist: the same images, for train_ch6")
+
+
+def tensorflow_dataset(batches: Batches) -> Any:
+    """`batches` as a `tf.data.Dataset` that knows its length, as Keras and `train_ch6` want it."""
+    import tensorflow as tf
+
+    X, y = next(iter(batches))
+    form = tf.TensorSpec((None, *X.shape[1:]), X.dtype), tf.TensorSpec((None,), y.dtype)
+    dataset = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=form)
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
 
 
 def zero_to_one(images: np.ndarray) -> np.ndarray:

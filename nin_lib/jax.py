@@ -28,7 +28,7 @@ from .engine.channels_last import batches, check_images, pool_padding, to_input
 from .engine.run_log import RunLog
 from .history import History, Observer, Started, Step
 from .recipe import Recipe, learning_rate
-from .spec import Block, Dropout, Network, Pool
+from .spec import Block, Dropout, Network, Pool, refuse_name
 
 Layer = Callable[[Array], Array]
 
@@ -82,6 +82,10 @@ class NiN(nn.Module):
 
     spec: Network
     training: bool = False
+
+    def __post_init__(self) -> None:
+        refuse_name("spec", self.spec, "network")
+        super().__post_init__()
 
     def setup(self) -> None:
         self.net = nn.Sequential(list(stages(self.spec, self.training)))
@@ -138,10 +142,12 @@ def fit(
     sets the order of the samples and dropout. Raises `FloatingPointError` when the loss stops being
     a number.
     """
+    refuse_name("data", data, "load")
+    refuse_name("recipe", recipe, "recipe")
     samples = batches(len(data.train), batch_size, seed, epochs)
     about = dict(
         framework="jax", data=data.name, recipe=asdict(recipe), epochs=epochs,
-        batch_size=batch_size, input_size=input_size, seed=seed,
+        batch_size=batch_size, input_size=input_size, seed=seed, jax=jax.__version__,
     )  # fmt: skip
     steps_per_epoch = len(samples) // epochs
     log = RunLog(Started(epochs, steps_per_epoch, len(data.train), about), observers)
@@ -202,11 +208,14 @@ def loss_and_correct(logits: Array, labels: Array) -> tuple[Array, Array]:
 
 
 def batch(split: Split, sample: np.ndarray, input_size: int | None) -> tuple[Array, Array]:
-    """N×H×W×C images, enlarged where `input_size` says so, and N labels."""
+    """N×H×W×C images, enlarged where `input_size` says so, and N labels.
+
+    Where it makes them smaller they are not smoothed first, as in PyTorch and Keras.
+    """
     images = jnp.asarray(to_input(split.images[sample]))
     if input_size:
-        n, _, _, channels = images.shape
-        images = jax.image.resize(images, (n, input_size, input_size, channels), "bilinear")
+        shape = (len(images), input_size, input_size, images.shape[-1])
+        images = jax.image.resize(images, shape, "bilinear", antialias=False)
     return images, jnp.asarray(split.labels[sample])
 
 

@@ -27,6 +27,12 @@ def require_int(where: str, value: object, at_least: int) -> None:
         raise ValueError(f"{where} must be an integer of at least {at_least}, got {value!r}")
 
 
+def refuse_name(where: str, value: object, named: str) -> None:
+    """Raise `ValueError` where a name was given in place of what the function `named` gives."""
+    if isinstance(value, str):
+        raise ValueError(f"{where} must be what {named}({value!r}) gives, got the name {value!r}")
+
+
 @dataclass(frozen=True)
 class Block:
     """A k×k convolution, then 1×1 convolutions, a ReLU after each (Lin et al. 2014, section 3.1).

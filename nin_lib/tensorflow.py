@@ -10,9 +10,15 @@ layer learns it from the input it meets.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
+
+if "tensorflow" not in sys.modules:  # PyTorch's optimisers import Triton, and Triton imported
+    with suppress(ImportError):  # after TensorFlow ends the process
+        import triton  # noqa: F401
 
 import keras
 import numpy as np
@@ -25,7 +31,7 @@ from .engine.run_log import RunLog
 from .flow import as_pair
 from .history import History, Observer, Started, Step
 from .recipe import Recipe, learning_rate
-from .spec import Block, Dropout, Network, Pool
+from .spec import Block, Dropout, Network, Pool, refuse_name
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
@@ -81,7 +87,9 @@ class NiN(keras.Sequential):
     """
 
     def __init__(self, spec: Network, input_size: int | tuple[int, int] | None = None) -> None:
-        shape = (*as_pair(input_size or spec.input_size), spec.in_channels)
+        refuse_name("spec", spec, "network")
+        size = as_pair(spec.input_size if input_size is None else input_size)
+        shape = (*size, spec.in_channels)
         check_images(spec, (1, *shape))
         super().__init__([keras.Input(shape), *stages(spec)], name="nin")
         self.spec = spec
@@ -145,11 +153,14 @@ def fit(
     long as the rate stays the same. `seed` sets the order of the samples only; for dropout call
     ``keras.utils.set_random_seed``. Raises `FloatingPointError` when the loss stops being a number.
     """
+    refuse_name("data", data, "load")
+    refuse_name("recipe", recipe, "recipe")
     samples = batches(len(data.train), batch_size, seed, epochs)
     held_out = np.split(np.arange(len(data.val)), range(batch_size, len(data.val), batch_size))
     about = dict(
         framework="tensorflow", data=data.name, recipe=asdict(recipe), epochs=epochs,
         batch_size=batch_size, input_size=input_size, seed=seed,
+        tensorflow=tf.__version__, keras=keras.__version__,
     )  # fmt: skip
     log = RunLog(Started(epochs, len(samples) // epochs, len(data.train), about), observers)
     logits = LastLogits()
@@ -191,6 +202,7 @@ class Batches(keras.utils.PyDataset):
         return images, self.split.labels[self.samples[n]]
 
 
+@keras.saving.register_keras_serializable("nin_lib")  # it is saved with the model
 class LastLogits(keras.metrics.Metric):
     """No figure, so nothing in Keras's logs, but what the model gave for the last batch."""
 
@@ -206,6 +218,9 @@ class LastLogits(keras.metrics.Metric):
 
     def reset_state(self) -> None:
         """Nothing adds up."""
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
 
 
 class Follow(keras.callbacks.Callback):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .flow import shape_flow, smallest_input
 from .recipe import Recipe
-from .spec import Block, Dropout, Network, Pool
+from .spec import Block, Dropout, Network, Pool, refuse_name
 
 
 def nin_block(
@@ -57,6 +57,7 @@ class NiN(nn.Sequential):
     """
 
     def __init__(self, spec: Network) -> None:
+        refuse_name("spec", spec, "network")
         super().__init__(*layers(spec))
         self.spec = spec
         self.smallest = smallest_input(spec) or spec.input_size
@@ -128,6 +129,8 @@ def build(spec: Network, recipe: Recipe, seed: int = 0) -> NiN:
 
     The same seed gives the same weights on the same machine; the global random state is left alone.
     """
+    refuse_name("spec", spec, "network")
+    refuse_name("recipe", recipe, "recipe")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = NiN(replace(spec, last_relu=recipe.last_relu))

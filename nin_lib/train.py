@@ -31,7 +31,7 @@ from .engine.interrupt import Interrupted, between_steps
 from .engine.keep import Keeper
 from .history import Ended, EpochEnd, Event, History, Observer, Started, Step
 from .recipe import Recipe, learning_rate
-from .spec import require_int
+from .spec import refuse_name, require_int
 
 
 def fit(
@@ -74,6 +74,8 @@ def fit(
     """
     require_int("epochs", epochs, 1)
     require_int("batch_size", batch_size, 1)
+    refuse_name("data", data, "load")
+    refuse_name("recipe", recipe, "recipe")
     plan = plan or choose_plan()
     with team(plan.device) as ranks:
         plan.place(model)

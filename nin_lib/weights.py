@@ -142,28 +142,42 @@ def turned_back(name: str, array: np.ndarray, spec: Network) -> np.ndarray:
 # ── Frameworks ───────────────────────────────────────────────────────────────────────────────────
 
 
+def spec_of(model: Any) -> Network:
+    """The spec of a NiN of ours, which names its weights. Raises `ValueError` for another model."""
+    if not isinstance(getattr(model, "spec", None), Network):
+        rule = "model must be a NiN of nin_lib, whose spec names its weights"
+        raise ValueError(f"{rule}, got {type(model).__name__}")
+    return model.spec
+
+
 def from_torch(model: Any) -> Weights:
-    """The weights of a `nin_lib.torch.NiN`, copied."""
+    """The weights of a `nin_lib.torch.NiN`, copied. Raises `ValueError` for bfloat16."""
+    names = shapes(spec_of(model))
+    if any(str(parameter.dtype) == "torch.bfloat16" for parameter in model.parameters()):
+        raise ValueError("model is in bfloat16, which NumPy lacks: call model.float() first")
     parameters = (parameter.detach().cpu().numpy().copy() for parameter in model.parameters())
-    return dict(zip(shapes(model.spec), parameters, strict=True))
+    return dict(zip(names, parameters, strict=True))
 
 
 def to_torch(model: Any, weights: Mapping[str, np.ndarray]) -> None:
     """Copy `weights` into a `nin_lib.torch.NiN`, in its precision. Raises `ValueError`."""
-    check(weights, shapes(model.spec))
-    for name, parameter in zip(shapes(model.spec), model.parameters(), strict=True):
+    names = shapes(spec_of(model))
+    check(weights, names)
+    for name, parameter in zip(names, model.parameters(), strict=True):
         parameter.data.copy_(parameter.new_tensor(weights[name]))
 
 
 def from_keras(model: Any) -> Weights:
     """The weights of a `nin_lib.tensorflow.NiN`, copied."""
-    arrays = dict(zip(shapes(model.spec), model.get_weights(), strict=True))
-    return from_channels_last(arrays, model.spec)
+    spec = spec_of(model)
+    arrays = dict(zip(shapes(spec), model.get_weights(), strict=True))
+    return from_channels_last(arrays, spec)
 
 
 def to_keras(model: Any, weights: Mapping[str, np.ndarray]) -> None:
     """Copy `weights` into a `nin_lib.tensorflow.NiN`, in its precision. Raises `ValueError`."""
-    model.set_weights(list(to_channels_last(weights, model.spec).values()))
+    arrays = to_channels_last(weights, spec_of(model))
+    model.set_weights(list(arrays.values()))
 
 
 def from_flax(params: Mapping[str, Any], spec: Network) -> Weights:

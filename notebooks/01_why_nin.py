@@ -33,7 +33,7 @@ from nin_lib.widgets import Choice, Predict
 # %% [markdown] tags=["slide"]
 # ## A network in two parts
 #
-# AlexNet (Krizhevsky, Sutskever and Hinton 2012) is the network that began the story. Here it is as *Dive into Deep Learning* (Zhang et al. 2023) adapts it to the images of this chapter: one channel (grey), 224 pixels high and wide, ten classes. (The original was made for colour images and for many more classes, so its numbers differ.) `shape_flow` walks through its layers and does the arithmetic of each one; no network is built or run yet.
+# AlexNet ([Krizhevsky, Sutskever and Hinton 2012](../book/references.bib#krizhevsky2012imagenet)) is the network that began the story. Here it is as *Dive into Deep Learning* ([Zhang et al. 2023](../book/references.bib#zhang2023d2l)) adapts it to the images of this chapter: one channel (grey), 224 pixels high and wide, ten classes. (The original was made for colour images and for many more classes, so its numbers differ.) `shape_flow` walks through its layers and does the arithmetic of each one; no network is built or run yet.
 
 # %% tags=["slide-more"]
 alexnet = network("alexnet")
@@ -122,7 +122,7 @@ for size in (224, 256, 320):
 # %% [markdown] tags=["slide"]
 # ## The two ideas
 #
-# Min Lin, Qiang Chen and Shuicheng Yan proposed in *Network In Network* (2014; a preprint came out in December 2013) to
+# Min Lin, Qiang Chen and Shuicheng Yan proposed in *Network In Network* ([2014](../book/references.bib#lin2014nin); a preprint came out in December 2013) to
 #
 # 1. follow each convolution by **1×1 convolutions**: a small multilayer perceptron applied at every pixel, which mixes the channels found there (notebooks [2](02_one_by_one_convolution.ipynb) and [3](03_nin_block.ipynb));
 # 2. end with **global average pooling**: as many maps as classes, and the mean of each map is the score of its class (notebooks [4](04_nin_network.ipynb) and [6](06_global_average_pooling.ipynb)).

@@ -120,7 +120,7 @@ def told(run):
 told(published)
 
 # %% [markdown]
-# The loss rests at ln 10, and the monitor names *two* things. The logits differ a little between images: this may be no more than a **slow start**. And there are **dead classes**, which come and go. Take care of the slow start first. How much do the images still differ on their way through an untrained network, with Xavier's [first weights](../book/glossary.md#initialisation), and with Kaiming's (He et al. 2015), which are made so that signals keep their size through ReLUs?
+# The loss rests at ln 10, and the monitor names *two* things. The logits differ a little between images: this may be no more than a **slow start**. And there are **dead classes**, which come and go. Take care of the slow start first. How much do the images still differ on their way through an untrained network, with Xavier's [first weights](../book/glossary.md#initialisation), and with Kaiming's ([He et al. 2015](../book/references.bib#he2015delving)), which are made so that signals keep their size through ReLUs?
 
 # %%
 def spreads(init):
@@ -450,7 +450,7 @@ for name, (failed, runs) in d2l_failed.items():
     print(f"{name:26}{failed:>3} of {runs}  {low:.0%} to {high:.0%}")
 
 # %% [markdown]
-# The interval (Wilson's) holds the true shares with which a count like this is nothing strange: of intervals made like this, about 95 % hold the share they are after, which is what $z = 1.96$ stands for. **Predict:** these four intervals overlap. Does that show that the frameworks, or the two rates, fail equally often?
+# The interval ([Wilson 1927](../book/references.bib#wilson1927probable)) holds the true shares with which a count like this is nothing strange: of intervals made like this, about 95 % hold the share they are after, which is what $z = 1.96$ stands for. **Predict:** these four intervals overlap. Does that show that the frameworks, or the two rates, fail equally often?
 #
 # <details><summary>Answer</summary>
 #

@@ -111,7 +111,7 @@ def count(model, image):
 # [Notebook 1](01_why_nin.ipynb) set NiN beside AlexNet: far fewer parameters, slightly fewer multiply-adds. The table below has a third column, the activations, and two more networks.
 
 # %% [markdown]
-# LeNet dates from 1998, AlexNet from 2012, VGG from 2014. All are counted as *Dive into Deep Learning* adapts them to ten classes and grey images of 224×224 pixels (LeNet: 28×28; AlexNet's two dropouts are left out). NiN is the four-block network of this chapter, which is not in the paper. On the device `meta`, PyTorch works out all the shapes and holds no numbers, so even VGG-11 needs no memory here.
+# LeNet dates from [1998](../book/references.bib#lecun1998gradient), AlexNet from [2012](../book/references.bib#krizhevsky2012imagenet), VGG from [2014](../book/references.bib#simonyan2015very). All are counted as *Dive into Deep Learning* adapts them to ten classes and grey images of 224×224 pixels (LeNet: 28×28; AlexNet's two dropouts are left out). NiN is the four-block network of this chapter, which is not in the paper. On the device `meta`, PyTorch works out all the shapes and holds no numbers, so even VGG-11 needs no memory here.
 
 # %% jupyter={"source_hidden": true} tags=["remove-input", "slide-more"]
 Predict("How many activations has NiN, compared with AlexNet?", [

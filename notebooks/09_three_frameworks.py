@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   chapter:
-#     compared: 41
+#     compared: 44
 #   jupytext:
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: chapter,-jupytext.text_representation
@@ -447,6 +447,37 @@ for framework, file in files.items():
 #
 # > **Misconception: "TensorFlow and PyTorch give different networks."** From the same weights they compute one function, with one gradient. What differs, when you train the two side by side, is where they start and what chance does on the way. Both come below.
 #
+# `nin_lib` has this network for each framework too, made from the spec. Is it the one that you wrote out?
+
+# %%
+# %%pytorch
+from nin_lib import torch as ours
+
+twin = ours.NiN(spec).eval().double()
+weights.to_torch(twin, weights.load("first.safetensors"))
+with torch.no_grad():
+    same = torch.allclose(twin(images), logits, rtol=1e-10)
+print("nin_lib's NiN gives the same logits:", same)
+
+# %%
+# %%tensorflow
+from nin_lib import tensorflow as ours
+
+twin = ours.NiN(spec)
+weights.to_keras(twin, weights.load("first.safetensors"))
+same = np.allclose(twin(two["images"]), logits, rtol=1e-10)
+print("nin_lib's NiN gives the same logits:", same)
+
+# %%
+# %%jax
+from nin_lib import jax as ours
+
+net = jax.jit(ours.NiN(spec).apply)
+params = weights.to_flax(weights.load("first.safetensors"), spec)
+same = np.allclose(net({"params": params}, two["images"]), logits, 1e-10)
+print("nin_lib's NiN gives the same logits:", same)
+
+# %% [markdown]
 # ## Twenty steps
 #
 # One gradient is one step. Do the three stay together when each step goes on from where the last one ended? A small net of two blocks, twenty batches of 32 training images, momentum, no dropout. First weights, images and labels come from files.

@@ -85,9 +85,10 @@ for line in nin_lib.d2l.patched():
 # | JAX | `jax.random.PRNGKeyArray` is gone, and `Trainer.fit` asks for it | the old name points to `jax.Array` |
 # | JAX | a random seed is drawn up to `1e6`, which is a float, and Python 3.12 and newer want an integer | the limit is an integer |
 # | JAX | forward and backward are compiled apart, and all that lies between them is held for the whole batch | the batch is taken in slices, each compiled as a whole; the gradient is the same but for rounding and the draw of dropout |
+# | JAX | the loss of small held-out batches, of 32 images or fewer, was seen to have dropout on | nothing: it is so in d2l itself |
 # | all | the images are downloaded, or are kept enlarged | the images of this chapter come in their place |
 #
-# Nothing else is touched. A program from the book's section on NiN runs as it is, but on this chapter's small set unless you say `data="full"`, and it is judged on held-out images, not on the test images.
+# Nothing else is touched, except d2l's boards where you ask for it (below). A program from the book's section on NiN runs as it is, but on this chapter's small set unless you say `data="full"`, and it is judged on held-out images, not on the test images.
 #
 # ## The network, as d2l writes it
 #
@@ -311,7 +312,7 @@ for framework in ("pytorch", "tensorflow", "jax"):
 #
 # This is how the later edition of the book trains it, in PyTorch's words: plain gradient descent at a rate of 0.05, Xavier's first weights, a last ReLU. Many such runs get stuck, here as in the book; [notebook 7](07_when_training_collapses.ipynb) looks into it. A run that stays at ln 10 is no sign that something was mended badly.
 #
-# The older style of d2l, a function instead of a class, works as well, for PyTorch: `d2l.load_data_fashion_mnist(batch_size, resize=224)` gives the two loaders, and `d2l.train_ch6(net, train, test, num_epochs, lr, d2l.try_gpu())` trains.
+# The older style of d2l, a function instead of a class, works as well: `d2l.load_data_fashion_mnist(batch_size, resize=224)` gives the two loaders, and `d2l.train_ch6(net, train, test, num_epochs, lr, d2l.try_gpu())` trains. In TensorFlow `net` is a function that makes the net; for JAX, d2l has neither of the two.
 #
 # ## Shuffled samples, shuffled batches
 #

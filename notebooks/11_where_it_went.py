@@ -39,7 +39,7 @@ _ = torch.manual_seed(0)
 # %% [markdown]
 # ## The paper's own networks
 #
-# `5: 96-64-48` is a block: a 5×5 convolution to 96 channels, then 1×1 convolutions to 64 and to 48, with a ReLU after each. Here are six networks in this notation. The widths are those of the author's published definitions ([small images](https://github.com/mavenlin/cuda-convnet/tree/master/NIN), [ImageNet](https://gist.github.com/mavenlin/d802a5849de39225bcc6)); *Dive into Deep Learning* (Zhang et al. 2023) made the last one from the fifth.
+# `5: 96-64-48` is a block: a 5×5 convolution to 96 channels, then 1×1 convolutions to 64 and to 48, with a ReLU after each. Here are six networks in this notation. The widths are those of the author's published definitions ([small images](https://github.com/mavenlin/cuda-convnet/tree/master/NIN), [ImageNet](https://gist.github.com/mavenlin/d802a5849de39225bcc6)); *Dive into Deep Learning* ([Zhang et al. 2023](../book/references.bib#zhang2023d2l)) made the last one from the fifth.
 
 # %%
 NETS = {
@@ -58,7 +58,7 @@ for name, key in NETS.items():
     print("   ", " · ".join(blocks))
 
 # %% [markdown]
-# **Predict:** which of them are in the paper (Lin, Chen and Yan 2014)?
+# **Predict:** which of them are in the paper ([Lin, Chen and Yan 2014](../book/references.bib#lin2014nin))?
 #
 # - (a) All but the chapter's.
 # - (b) Only those with three blocks.
@@ -157,7 +157,7 @@ for ceil_mode in (True, False):
 #
 # ## Before a large kernel: Inception
 #
-# GoogLeNet (Szegedy et al. 2015) took over both ideas of NiN, and says so: it ends in an average (and one dense layer), and it uses 1×1 convolutions in every module. But mostly for something new: to *reduce* channels before a large kernel.
+# GoogLeNet ([Szegedy et al. 2015](../book/references.bib#szegedy2015inception)) took over both ideas of NiN, and says so: it ends in an average (and one dense layer), and it uses 1×1 convolutions in every module. But mostly for something new: to *reduce* channels before a large kernel.
 #
 # **On paper:** a 5×5 convolution goes from 8 channels to 4. How many weights has it? Now a 1×1 convolution to 2 channels comes first, and the 5×5 goes from 2 to 4. How many weights do the two have together? (Leave the biases out. With stride 1 and a map that keeps its size, this is also the number of multiply-adds at each place.)
 
@@ -229,7 +229,7 @@ show(inception, 192, 28, 28)
 #
 # ## Down and up again: ResNet
 #
-# The *bottleneck* of the deeper ResNets (He et al. 2016) puts a 1×1 on both sides of the 3×3. The first reduces, the second restores the width, so that the input can be added to the result.
+# The *bottleneck* of the deeper ResNets ([He et al. 2016](../book/references.bib#he2016resnet)) puts a 1×1 on both sides of the 3×3. The first reduces, the second restores the width, so that the input can be added to the result.
 
 # %%
 class Plus(nn.Sequential):
@@ -265,7 +265,7 @@ for width in (64, 128, 256):
 #
 # ## Squeeze, then expand: SqueezeNet
 #
-# The *fire module* (Iandola et al. 2016) squeezes the channels with a 1×1, and expands them with 1×1 and 3×3 convolutions side by side. SqueezeNet has no dense layers at all. It ends as NiN does, with a map for each class and their averages, and its authors name NiN as the model for that.
+# The *fire module* ([Iandola et al. 2016](../book/references.bib#iandola2016squeezenet)) squeezes the channels with a 1×1, and expands them with 1×1 and 3×3 convolutions side by side. SqueezeNet has no dense layers at all. It ends as NiN does, with a map for each class and their averages, and its authors name NiN as the model for that.
 #
 # **Predict:** how many times the weights of this module does a single 3×3 convolution from 96 to 128 channels have: about 2, 5, or 10 times?
 
@@ -285,7 +285,7 @@ print(f"{a / b:.1f} times the parameters")
 #
 # ## Space here, channels there: MobileNet
 #
-# An ordinary 3×3 convolution does two things at once: it looks around, and it mixes channels. MobileNet (Howard et al. 2017) parts them. A *depthwise* convolution looks around in each channel by itself, with one 3×3 kernel a channel. Then a 1×1 convolution mixes. Together they are called a *[depthwise separable convolution](../book/glossary.md#depthwise-separable-convolution)*.
+# An ordinary 3×3 convolution does two things at once: it looks around, and it mixes channels. MobileNet ([Howard et al. 2017](../book/references.bib#howard2017mobilenets)) parts them. A *depthwise* convolution looks around in each channel by itself, with one 3×3 kernel a channel. Then a 1×1 convolution mixes. Together they are called a *[depthwise separable convolution](../book/glossary.md#depthwise-separable-convolution)*.
 #
 # **On paper:** from 8 channels to 16. How many weights has a 3×3 convolution, and how many have the two that replace it? What is the ratio, in terms of $k$ and $C_\text{out}$?
 
@@ -346,7 +346,7 @@ for name, layer in {"separable": single, "ordinary": ordinary}.items():
 #
 # ## Up and down again: ConvNeXt
 #
-# ConvNeXt (Liu et al. 2022) turns the bottleneck round. A depthwise 7×7 looks around. Then a 1×1 *widens* to four times the channels, and a second one brings them back. Between the two stands a GELU, a smooth relative of the ReLU.
+# ConvNeXt ([Liu et al. 2022](../book/references.bib#liu2022convnext)) turns the bottleneck round. A depthwise 7×7 looks around. Then a 1×1 *widens* to four times the channels, and a second one brings them back. Between the two stands a GELU, a smooth relative of the ReLU.
 #
 # **Predict:** where is most of the work now, in the depthwise 7×7 with its 49 weights a channel, or in the two 1×1?
 
@@ -417,7 +417,7 @@ plt.show()
 #
 # ## Without any large kernel: a transformer's MLP
 #
-# Each layer of a transformer's encoder (Vaswani et al. 2017) has two parts. *Attention* lets the *tokens* of a text (words or parts of words, each a row of numbers) exchange information. Then an MLP treats every token by itself, with the same weights: from 512 numbers to 2,048 and back to 512. As dense layers, with T tokens in a row:
+# Each layer of a transformer's encoder ([Vaswani et al. 2017](../book/references.bib#vaswani2017attention)) has two parts. *Attention* lets the *tokens* of a text (words or parts of words, each a row of numbers) exchange information. Then an MLP treats every token by itself, with the same weights: from 512 numbers to 2,048 and back to 512. As dense layers, with T tokens in a row:
 
 # %%
 N, T, d = 2, 10, 512

@@ -59,6 +59,8 @@ def test_importing_imports_no_framework():
 def test_other_frameworks_are_refused():
     with pytest.raises(ValueError, match="one of torch, tensorflow, jax, got 'mxnet'"):
         nin_lib.d2l.enable("mxnet")
+    with pytest.raises(ValueError, match=r"one of torch, tensorflow, jax, got \['jax'\]"):
+        nin_lib.d2l.enable(["jax"])
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -103,13 +105,26 @@ def test_randint_takes_whole_floats_for_a_moment():
     assert random.randint is randint
 
 
-def test_boards_are_put_in_place():
+def test_boards_are_put_in_place_and_listed(monkeypatch):
+    monkeypatch.setattr(nin_lib.d2l, "_patched", [])
     curves = SimpleNamespace(board=object())
-    torch, jax = SimpleNamespace(Animator=None), SimpleNamespace()
+    torch = SimpleNamespace(__name__="d2l.torch", ProgressBoard=None, Animator=None)
+    jax = SimpleNamespace(__name__="d2l.jax", ProgressBoard=None)
     nin_lib.d2l.draw_on(curves, torch)
     nin_lib.d2l.draw_on(curves, jax)
     assert torch.ProgressBoard is torch.Animator is jax.ProgressBoard is curves.board
     assert not hasattr(jax, "Animator")
+    changed = [line.split(":")[0] for line in nin_lib.d2l.patched()]
+    assert changed == ["d2l.torch.ProgressBoard and Animator", "d2l.jax.ProgressBoard"]
+
+
+def test_a_board_is_no_class():
+    with pytest.raises(
+        ValueError, match=r"board must be live curves, such as .* got <class 'str'>"
+    ):
+        nin_lib.d2l.enable("torch", board=str)
+    with pytest.raises(ValueError, match="board must be .* got 'curves'"):
+        nin_lib.d2l.enable("torch", board="curves")
 
 
 # ---- images, without d2l
@@ -128,6 +143,7 @@ def numbered(n):
 
 class Images(nin_lib.d2l.OurImages):
     to_batch = staticmethod(places)
+    as_d2l = staticmethod(nin_lib.d2l.as_arrays)
 
 
 def few(n=50):
@@ -167,8 +183,25 @@ def test_held_out_images_keep_their_order_and_are_not_the_test_images():
 def test_what_the_module_is_given_can_be_read():
     images = Images(8, 14, num_workers=4, data="mini", seed=5)
     assert (images.batch_size, images.resize, images.num_workers) == (8, (14, 14), 4)
-    assert len(images.train) == len(load("mini").train)
-    assert Images(resize=(20, 30)).resize == (20, 30)
+    assert images.train[0].shape == load("mini").train.images.shape
+    assert Images(resize=[20, 30]).resize == (20, 30)
+    assert images.hparams == dict(
+        batch_size=8, resize=(14, 14), num_workers=4, data="mini", seed=5
+    )  # fmt: skip
+
+
+def test_images_one_by_one_as_pytorch_has_them():
+    torch = pytest.importorskip("torch")
+    few = load("mini").train.first(3)
+    one_by_one = nin_lib.d2l.OneByOne(few, (28, 28))
+    images, labels = zip(*one_by_one, strict=True)
+    assert len(one_by_one) == 3 and list(labels) == few.labels.tolist()
+    assert torch.equal(torch.stack(images), images_of(few))
+    assert nin_lib.d2l.OneByOne(few, (20, 30))[-1][0].shape == (1, 20, 30)
+
+
+def images_of(split):
+    return nin_lib.d2l.torch_batch(split.images, split.labels, (28, 28))[0]
 
 
 @pytest.mark.parametrize(
@@ -178,6 +211,11 @@ def test_what_the_module_is_given_can_be_read():
         (dict(resize=0), "resize must be .* got 0"),
         (dict(resize=None), "resize must be .* got None"),
         (dict(resize=(28, 0.5)), "resize must be .* got 0.5"),
+        (
+            dict(resize=(28, 28, 1)),
+            r"resize must be an integer or \(height, width\), got \(28, 28, 1",
+        ),
+        (dict(seed=1.5), "seed must be an integer of at least 0, got 1.5"),
         (dict(data="maxi"), "name must be one of mini, full, got 'maxi'"),
     ],
 )
@@ -207,13 +245,23 @@ def test_batches_for_pytorch_are_those_of_our_own_trainer(size, kind):
 
 
 SAID = {
-    "torch": ["d2l.torch.FashionMNIST", "d2l.torch.load_data_fashion_mnist"],
-    "tensorflow": ["TF_USE_LEGACY_KERAS=1", "d2l.tensorflow.FashionMNIST"],
+    "torch": [
+        "d2l.torch.FashionMNIST",
+        "d2l.torch.load_data_fashion_mnist",
+        "d2l.torch.ProgressBoard and Animator",
+    ],
+    "tensorflow": [
+        "TF_USE_LEGACY_KERAS=1",
+        "d2l.tensorflow.FashionMNIST",
+        "d2l.tensorflow.load_data_fashion_mnist",
+        "d2l.tensorflow.ProgressBoard and Animator",
+    ],
     "jax": [
         "jax.random.PRNGKeyArray",
         "d2l.jax.get_seed",
         "d2l.jax.FashionMNIST",
         "d2l.jax.Classifier.training_step",
+        "d2l.jax.ProgressBoard",
     ],
 }
 BATCH = {
@@ -228,7 +276,7 @@ BATCH = {
 def test_a_tiny_net_learns(framework):
     need(framework)
     *summary, last = output(PROGRAMS / "learns.py", framework).splitlines()
-    assert "(1, 10)" in summary[-1].replace("[", "(").replace("]", ")")
+    assert any("(1, 10)" in line.replace("[", "(").replace("]", ")") for line in summary)
     found = json.loads(last)
     curves = found["curves"]
     assert len(curves["train_loss"]) >= 10  # at least two points an epoch, as d2l draws
@@ -245,7 +293,17 @@ def test_a_tiny_net_learns(framework):
     assert found["enlarged"] < 1e-5 and found["made smaller"] < 1e-5
     assert found["words"] and found["pictures"] == 8
     assert 0 <= found["seed"] <= 1_000_000
+    assert found["step from"] == ("nin_lib.d2l" if framework == "jax" else f"d2l.{framework}")
     assert found["gradient error"] < 1e-6
+    one_image = {"torch": [1, 28, 28]}.get(framework, [28, 28])
+    assert found["train"] == [480, one_image, True] and found["hparams"] == [32, [28, 28]]
+
+    if framework != "jax":
+        older = found["older style"]
+        assert older["batches"] == [15, 3] and older["orders"] and older["held out"]
+        assert older["enlarged"] == [1, 8, 42, 42]
+        assert older["curves"]["train_loss"][-1] < older["curves"]["train_loss"][0] - 0.1
+        assert len(older["curves"]["val_accuracy"]) == 5
 
 
 SHAPES = """
@@ -294,9 +352,27 @@ def test_nin_as_it_is_published_for_d2l(framework):
     lines = output(PROGRAMS / f"{framework}_nin.py").splitlines()
     expected = SHAPES.format(**NAMES[framework]).split("\n")[1:-1]
     assert list(shapes(lines[:10])) == [line.strip() for line in expected]
+    assert re.fullmatch(r"biases changed [1-9]\d* of 12", lines[-2])
     losses = [float(word) for word in lines[-1].removeprefix("training loss").split()]
     assert len(losses) >= 2
     assert all(abs(loss - LN_10) < 0.5 for loss in losses)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("framework", ["tensorflow", "jax"])
+def test_pytorch_trains_where_d2l_has_loaded_tensorflow(framework):
+    """It imports Triton, and Triton imported after TensorFlow ends the process."""
+    need(framework)
+    need("torch")
+    code = f"""
+import nin_lib.d2l
+nin_lib.d2l.enable("{framework}")
+d2l = nin_lib.d2l.enable("torch")
+net = d2l.nn.Linear(1, 1)
+d2l.torch.optim.SGD(net.parameters(), 0.1).step()
+print("went well")
+"""
+    assert output("-c", code).splitlines()[-1] == "went well"
 
 
 @pytest.mark.slow

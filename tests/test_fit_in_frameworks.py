@@ -1,6 +1,7 @@
 """Training in TensorFlow and JAX: the same run as PyTorch's, the same events, the same history."""
 
 import math
+import sys
 from dataclasses import replace
 from itertools import count
 
@@ -20,17 +21,8 @@ from nin_lib.spec import Block, Dropout, Network, Pool
 from nin_lib.weights import from_flax, from_keras, from_torch, to_flax, to_keras, to_torch
 from nin_lib.widgets import LiveCurves
 
-pytest.importorskip("jax")
-pytest.importorskip("flax")
-pytest.importorskip("optax")
-# PyTorch's optimisers import this, and Triton with it, which crashes when TensorFlow came first.
-import torch._dynamo  # noqa: E402, F401
-
-pytest.importorskip("tensorflow")
-pytest.importorskip("keras")
-
-from nin_lib import jax as nin_jax  # noqa: E402
-from nin_lib import tensorflow as nin_keras  # noqa: E402
+nin_jax = pytest.importorskip("nin_lib.jax")
+nin_keras = pytest.importorskip("nin_lib.tensorflow")  # never TensorFlow itself first
 
 NET = Network((Block(3, (6, 8), stride=3), Pool(), Block(3, (10, 10))), 1, 28, last_relu=False)
 WEIGHTS = random_weights(NET, dtype=np.float32)
@@ -82,9 +74,10 @@ def test_a_one_cycle_run_in_keras_learns_as_well():
     assert theirs.last["train_loss"] == pytest.approx(ours.last["train_loss"], rel=0.05)
 
 
+@pytest.mark.parametrize("size", [22, 37])
 @pytest.mark.parametrize("other", [in_keras, in_jax])
-def test_images_are_enlarged_as_in_pytorch(other):
-    assert_same_run(in_torch(CONSTANT, input_size=37), other(CONSTANT, input_size=37))
+def test_images_change_their_size_as_in_pytorch(other, size):
+    assert_same_run(in_torch(CONSTANT, input_size=size), other(CONSTANT, input_size=size))
 
 
 @pytest.mark.parametrize("framework", [in_torch, in_keras, in_jax])
@@ -140,6 +133,34 @@ def test_a_collapse_is_told_of(framework):
     assert shares[0][1][3] == 0 < min(shares[0][1][:3])
     assert {*lanes["shares"][3]} <= {0, None} and 1 in lanes["shares"][0]
     assert "dress" in " ".join(told)
+
+
+def test_a_keras_model_that_was_trained_is_saved_whole(tmp_path):
+    model = nin_keras.NiN(NET)
+    nin_keras.fit(model, few(), CONSTANT, **PLAN)
+    model.save(tmp_path / "model.keras")
+    keras, images = nin_keras.keras, np.random.default_rng(0).random((3, 28, 28, 1))
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert np.array_equal(model(images), again(images))
+    history = nin_keras.fit(again, few(), CONSTANT, **PLAN)
+    assert len(history.rows) == 3
+    assert keras.models.clone_model(model).count_params() == model.count_params()
+
+
+@pytest.mark.parametrize("framework", [in_torch, in_keras, in_jax])
+def test_names_are_no_data_and_no_recipe(framework, monkeypatch):
+    with pytest.raises(ValueError, match=r"recipe must be what recipe\('default'\) gives, got the"):
+        framework("default")
+    monkeypatch.setitem(globals(), "few", lambda: "mini")
+    with pytest.raises(ValueError, match=r"data must be what load\('mini'\) gives, got the name"):
+        framework(CONSTANT)
+
+
+@pytest.mark.parametrize("framework", [in_keras, in_jax])
+def test_a_history_says_which_versions_ran(framework):
+    about = framework(CONSTANT)[1].about
+    name = about["framework"]
+    assert about[name] == sys.modules[name].__version__
 
 
 def test_another_keras_model_is_followed_too():

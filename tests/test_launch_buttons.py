@@ -1,4 +1,4 @@
-"""Buttons for Colab and Binder, on each notebook's page once the settings name a repository."""
+"""Buttons for Colab and Binder, and where the code is, once the settings name a repository."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ OFF = 'repository_url: ""\n'
 REPOSITORY = "https://github.com/some-owner/some-name"
 COLAB = "https://colab.research.google.com/github/some-owner/some-name/blob/main"
 BINDER = "https://mybinder.org/v2/gh/some-owner/some-name/main?urlpath=lab/tree"
-PAGES = ["book/glossary.md", "notebooks/03_nin_block.ipynb", "exercises/03_nin_block.ipynb"]
+PAGES = ["book/index.md", "notebooks/03_nin_block.ipynb", "exercises/03_nin_block.ipynb"]
 
 
 @pytest.fixture(scope="module", params=[REPOSITORY, ""])
@@ -74,3 +74,11 @@ def test_their_pictures_come_from_the_site(built):
     assert len(pictures) == (2 if repository else 0)
     assert all((folder / picture["src"].split("?")[0]).is_file() for picture in pictures)
     assert all(picture["alt"] for picture in pictures)
+
+
+@pytest.mark.timeout(200)
+def test_the_front_page_says_where_the_code_is(built):
+    repository, html = built
+    texts = soup(html, PAGES[0]).select("article p")
+    (how,) = [text for text in texts if "get the code" in text.get_text()]
+    assert [link["href"] for link in how.select("a")] == [repository] * bool(repository)

@@ -21,20 +21,15 @@ from nin_lib.weights import (
     to_torch,
 )
 
-jax = pytest.importorskip("jax")
-flax = pytest.importorskip("flax")
-optax = pytest.importorskip("optax")
-# PyTorch's optimisers import this, and Triton with it, which crashes when TensorFlow came first.
-import torch._dynamo  # noqa: E402, F401
+nin_jax = pytest.importorskip("nin_lib.jax")
+nin_keras = pytest.importorskip("nin_lib.tensorflow")  # never TensorFlow itself first
 
-tf = pytest.importorskip("tensorflow")
-keras = pytest.importorskip("keras")
-
+import jax  # noqa: E402
+import keras  # noqa: E402
+import optax  # noqa: E402
+import tensorflow as tf  # noqa: E402
 from flax import linen  # noqa: E402
 from jax import numpy as jnp  # noqa: E402
-
-from nin_lib import jax as nin_jax  # noqa: E402
-from nin_lib import tensorflow as nin_keras  # noqa: E402
 
 PUBLISHED_SIZES = {  # small images, at which every published net still has maps of several pixels
     "chapter": (67, 83), "paper-mnist": (12, 11), "paper-cifar10": (8, 10),
@@ -312,9 +307,18 @@ def test_wrong_images_are_refused_with_words(apply):
         apply(network("lenet"), np.zeros((1, 29, 28, 1)))
 
 
+@pytest.mark.parametrize("framework", [nin_torch, nin_keras, nin_jax])
+def test_a_name_is_no_spec(framework):
+    message = r"spec must be what network\('chapter'\) gives, got the name 'chapter'"
+    with pytest.raises(ValueError, match=message):
+        framework.NiN("chapter")
+
+
 def test_keras_says_too_small_before_anything_is_built():
     with pytest.raises(ShapeError, match="smallest input that works is 67×67"):
         nin_keras.NiN(network("chapter"), 66)
+    with pytest.raises(ValueError, match="size must be an integer of at least 1, got 0"):
+        nin_keras.NiN(network("chapter"), 0)
 
 
 def test_a_keras_model_takes_images_of_another_size():
@@ -332,6 +336,26 @@ def test_a_keras_model_is_saved_whole(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert again.spec == spec and np.array_equal(model(images), again(images))
+
+
+TRAINS = """
+from nin_lib.data import Dataset, load
+from nin_lib.recipe import recipe
+from nin_lib.spec import Block, Network
+from nin_lib import torch, train
+part = load("mini").val.first(8)
+model = torch.NiN(Network((Block(3, (10,)),)))
+print(train.fit(model, Dataset("few", part, part, part), recipe("default"), epochs=1, observers=[]))
+"""
+
+
+@pytest.mark.parametrize("first", ["", "import torch"])
+def test_pytorch_trains_where_tensorflow_is_loaded(first):
+    """It imports Triton, and Triton imported after TensorFlow ends the process."""
+    program = f"{first}\nfrom nin_lib import tensorflow\n{TRAINS}"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "train_loss" in run.stdout
 
 
 FOREIGN = {  # what a module of ours must not import

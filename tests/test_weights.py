@@ -76,10 +76,8 @@ def test_round_trips_are_exact(name, dtype, tmp_path):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_round_trips_through_keras_are_exact(dtype, tmp_path):
-    keras = pytest.importorskip("keras")
-    pytest.importorskip("tensorflow")
-    from nin_lib import tensorflow as nin_keras
-
+    nin_keras = pytest.importorskip("nin_lib.tensorflow")
+    keras = nin_keras.keras
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype)
     for name in ("dense", "3×3 inside", "pool pads and rounds up", "dense alone"):
@@ -167,6 +165,20 @@ def test_an_unknown_or_missing_name_is_named():
     del weights["dense2.bias"]
     with pytest.raises(ValueError, match=r"dense2.bias is missing \(1 missing in all\)"):
         to_channels_last(weights, spec)
+
+
+@pytest.mark.parametrize("use", [from_torch, from_keras, to_torch, to_keras])
+def test_a_model_that_is_not_ours_is_refused(use):
+    weights = [random_weights(SPECS["dense"])] if use in (to_torch, to_keras) else []
+    with pytest.raises(ValueError, match="model must be a NiN of nin_lib, .* got Linear"):
+        use(torch.nn.Linear(1, 1), *weights)
+
+
+def test_a_model_in_bfloat16_is_refused():
+    model = nin_torch.NiN(SPECS["dense"]).bfloat16()
+    with pytest.raises(ValueError, match=r"model is in bfloat16, .* call model.float\(\) first"):
+        from_torch(model)
+    assert from_torch(model.float())
 
 
 def test_flax_parameters_of_another_network_are_refused():

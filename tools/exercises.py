@@ -34,7 +34,7 @@ MARKER = re.compile(r"^ *# (given|solution|end)\b", re.MULTILINE)
 FOR_STUDENTS = (
     "Put your own code or numbers in the place of each `...`, run the cell, then run the check "
     "below it. A check that fails says what is wrong; try as often as you like. The solutions are "
-    "in the book, under *Exercises*."
+    "in the book (`make site`), under *Exercises*."
 )
 FOR_READERS = (
     "Try each exercise before you open its solution. To have your answers checked, work in the "

@@ -1,4 +1,4 @@
-"""The theme's buttons for Colab and Binder, only if the configuration names the repository.
+"""If the configuration names the repository: the theme's buttons for Colab and Binder, and a link.
 
 The page of exercises shows solutions; its buttons open the student's notebook.
 """
@@ -12,8 +12,11 @@ from sphinx.config import Config
 
 
 def only_with_repository(app: Sphinx, config: Config) -> None:
-    if not config.html_theme_options.get("repository_url"):
+    address = config.html_theme_options.get("repository_url")
+    if not address:
         config.html_theme_options["launch_buttons"] = {}
+    code = f"[the code]({address})" if address else "the code"
+    config.myst_substitutions = {**config.myst_substitutions, "the_code": code}
 
 
 def lead_to_student(

@@ -105,16 +105,21 @@
   }
 
   // As large as fits, within limits; what is too long even so is shown at a size that can be read,
-  // and scrolls.
+  // and scrolls. An instrument may become smaller than text.
   function fit(slide, width, height) {
     const scale = Math.max(Math.min(width / 1280, height / 720), 0.8);
     const blocks = slide.flat();
+    const alive = blocks.filter((it) => it.querySelector("[data-config]"));
+    const least = alive.length ? scale : 0; // of the text beside an instrument
     const fits = (zoom) => {
-      for (const it of blocks) it.style.zoom = it.matches("h1, h2, h3") ? 1.1 * scale : zoom;
+      for (const it of blocks) {
+        const text = it.matches("h1, h2, h3") ? 1.1 * scale : Math.max(zoom, least);
+        it.style.zoom = alive.includes(it) ? zoom : text;
+      }
       const high = article.scrollHeight > article.clientHeight;
       return !high && (width < 700 || !blocks.some(tooWide)); // on a phone, code scrolls sideways
     };
-    let [low, high] = [0.8 * scale, 1.7 * scale];
+    let [low, high] = [(alive.length ? 0.65 : 0.8) * scale, 1.7 * scale];
     if (fits(high)) return;
     if (!fits(low)) return void fits(scale);
     while (high - low > 0.02) {

@@ -80,13 +80,14 @@ def lean_block(layers: Any) -> None:
     from torch import nn
 
     inside = in_a_row(layers, nn.Conv2d, nn.ReLU)
-    if [type(layer) for layer in inside] != [nn.Conv2d, nn.ReLU] * (len(inside) // 2):
+    if [isinstance(layer, nn.ReLU) for layer in inside] != [False, True] * (len(inside) // 2):
         raise Wrong("A ReLU should follow each convolution.")
+    layers = copy.deepcopy(layers)
+    x = numbers(1, 96, *sizes(2, least=9, most=20))
+    with torch.no_grad():
+        maps = call(layers, x)  # before counting: lazy layers get their weights from x
     if (count := sum(p.numel() for p in layers.parameters())) >= MOST:
         raise Wrong(f"It has {count:,} parameters; it should have fewer than {MOST:,}.")
-    x = numbers(1, 96, *sizes(2, least=9, most=20)).float()
-    with torch.no_grad():
-        maps = call(layers, x)
     if maps.shape != (1, 256, *x.shape[2:]):
         raise Wrong(f"It makes {tuple(maps.shape)} of x with shape {tuple(x.shape)}.")
     if not any(isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) for layer in inside):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..collapse import CONSTANT, NEAR, dead_classes, own_positive
-from .judging import RANDOM, ROUNDS, Wrong, call, exercise, told_apart
+from .judging import RANDOM, ROUNDS, Wrong, call, exercise, in_short, one_value, told_apart
 
 if TYPE_CHECKING:
     from numpy import ndarray as Array
@@ -28,6 +28,12 @@ def causes(why: Any) -> None:
         "It is enough that the logits of one class differ between images.": words(
             lambda logits: logits.std(axis=0).min()
         ),
+        "It is enough that the logits of one class differ; a mean may hide it.": words(
+            lambda logits: logits.std(axis=0).mean()
+        ),
+        "This number is larger than the spread of any class.": words(
+            lambda logits: logits.std(axis=0).sum()
+        ),
         "Not every network has ten classes.": words(guessing=lambda logits: math.log(10)),
         "A loss far from guessing has none of the three causes.": (
             lambda loss, logits: words()(math.log(logits.shape[1]), logits)
@@ -39,7 +45,10 @@ def causes(why: Any) -> None:
         low, high = logits.min(), logits.max()
         return f"loss {loss:.2f}, {images} images, {classes} logits each, {low:.2f} to {high:.2f}"
 
-    told_apart(lambda *case: call(why, *case), words(), slips, a_case, about)
+    def word(loss: float, logits: Array) -> Any:
+        return one_value("why should return one of the four words", call(why, loss, logits))
+
+    told_apart(word, words(), slips, a_case, about)
 
 
 def words(
@@ -71,8 +80,10 @@ def a_case() -> tuple[float, Array]:
             np.full(shape, rng.uniform(0.1, 1)),
             np.tile(rng.uniform(0, 0.1, classes), (images, 1)),
             np.tile(rng.uniform(0, 0.1, classes), (images, 1)) + rng.uniform(0, 1e-4, shape),
+            np.tile(rng.uniform(0, 0.1, classes), (images, 1)) + rng.uniform(0, 2e-3, shape),
             np.repeat(rng.uniform(0, 1, (images, 1)), classes, axis=1),
             some,
+            some / 20,
             rng.uniform(0, 0.1, shape),
         ]
     )
@@ -86,20 +97,18 @@ def dead_and_their_floor(dead: Any, floor: Any) -> None:
         mine = call(dead, logits, labels)
         try:
             return sorted(int(c) for c in mine)
-        except (TypeError, ValueError):
-            raise Wrong(f"dead should return a list of classes, not {mine!r}.") from None
+        except Exception:
+            raise Wrong(f"dead should return a list of classes, not {in_short(mine)}.") from None
 
     def that_are(rule: Callable[[Array, Array, int], bool]) -> Callable[..., list[int]]:
         return lambda logits, labels: [c for c in range(logits.shape[1]) if rule(logits, labels, c)]
 
     slips: dict[str, Callable[..., Any]] = {
+        "No class is found dead, and some are: a logit of 0 is not positive.": lambda z, y: [],
         "A class is judged by its own images alone.": that_are(
             lambda z, y, c: c in y and not (z[:, c] > 0).any()
         ),
         "It is still judged by all the images.": that_are(lambda z, y, c: not (z[:, c] > 0).any()),
-        "A logit of 0 is not positive.": that_are(
-            lambda z, y, c: c in y and not (z[y == c, c] >= 0).any()
-        ),
         "Of a class without images nothing can be said.": that_are(
             lambda z, y, c: not (z[y == c, c] > 0).any()
         ),
@@ -116,8 +125,8 @@ def dead_and_their_floor(dead: Any, floor: Any) -> None:
         mine = call(floor, logits, labels)
         try:
             return round(float(mine), 6)
-        except (TypeError, ValueError):
-            raise Wrong(f"floor should return a number, not {mine!r}.") from None
+        except Exception:
+            raise Wrong(f"floor should return a number, not {in_short(mine)}.") from None
 
     def true(logits: Array, labels: Array) -> float:
         share = np.isin(labels, true_dead(logits, labels)).mean()
@@ -166,7 +175,7 @@ def enough_runs(runs_needed: Any) -> None:
     for share in (0.1, *(round(RANDOM.uniform(0.004, 0.5), 4) for _ in range(2 * ROUNDS))):
         mine = call(runs_needed, share)
         if not isinstance(mine, Integral) or mine < 1:
-            raise Wrong(f"A whole number of runs is wanted, not {mine!r}.")
+            raise Wrong(f"A whole number of runs is wanted, not {in_short(mine)}.")
         if (most := upper_end(int(mine))) >= share:
             raise Wrong(
                 f"After {mine} runs without a failure the interval still reaches to {most:.2%},"

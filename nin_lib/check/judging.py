@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
+from inspect import signature
 from itertools import combinations
 from numbers import Real
 from random import Random
@@ -22,7 +23,7 @@ RANDOM = Random()
 
 
 class StillOpen(Exception):
-    """There is no answer yet."""
+    """A function is blank or has a blank in it; holds the function."""
 
 
 class Wrong(Exception):
@@ -30,7 +31,10 @@ class Wrong(Exception):
 
 
 def exercise(number: str) -> Callable[[Judge], Judge]:
-    """Register a check: a function that raises `StillOpen`, `Wrong` or nothing."""
+    """Register a check: a function that raises `StillOpen`, `Wrong` or nothing.
+
+    Its parameters are named as the answers are in the exercise.
+    """
 
     def register(judging: Judge) -> Judge:
         CHECKS[number] = judging
@@ -48,43 +52,62 @@ def judge(number: str, *answers: object) -> str:
     """Say whether the answers to an exercise are right, and if not, what is wrong.
 
     Still open is an answer that is None or `...`, and a function that returns such or computes with
-    a `...`. Raises `ValueError` for a number that no exercise has.
+    a `...`. Of several answers those that are there are judged first, then the open ones are named.
+    Raises `ValueError` for a number that no exercise has.
     """
     if number not in CHECKS:
         raise ValueError(f"there is no exercise {number!r}; there are {', '.join(sorted(CHECKS))}")
+    names = list(signature(CHECKS[number]).parameters)
+    if len(answers) != len(names):
+        return f"Exercise {number}: not yet. Answers wanted: {len(names)}, not {len(answers)}."
+    given = dict(zip(names, answers, strict=True))
+    blanks = [name for name in names if is_blank(given[name])]
     try:
-        need(*answers)
-        CHECKS[number](*answers)
-    except StillOpen:
-        return (
-            f"Exercise {number} is still open: put your answer in the place of each ... above,\n"
-            "run that cell, then run this one again."
-        )
+        if len(blanks) < len(names):
+            CHECKS[number](*answers)
+    except StillOpen as still:
+        blanks = blanks or [name for name in names if given[name] is still.args[0]] or names
     except Wrong as wrong:
         return f"Exercise {number}: not yet. {wrong}"
-    return f"Exercise {number}: right."
+    if not blanks:
+        return f"Exercise {number}: right."
+    where = f" in {', '.join(blanks)}" if len(blanks) < len(names) else ""
+    return (
+        f"Exercise {number} is still open{where}: put your answer in the place of each ... above,\n"
+        "run that cell, then run this one again."
+    )
 
 
 # ---- tools for the checks
 
 
-def need(*answers: object) -> None:
-    """Raise `StillOpen` where an answer, or a part of a list, is None or `...`."""
-    for answer in answers:
-        if answer is None or answer is ...:
-            raise StillOpen
-        if isinstance(answer, (list, tuple, set)):
-            need(*answer)
+def is_blank(answer: object) -> bool:
+    """Whether it, or a part of a list, is None or `...`."""
+    if isinstance(answer, (list, tuple, set)):
+        return any(map(is_blank, answer))
+    return answer is None or answer is ...
 
 
 def in_short(thing: object) -> str:
-    """For a message: what is short as it is, of anything else the type."""
+    """For a message: what is short as it is, of anything else the type, and the shape if any."""
     text = repr(thing)
-    return text if len(text) <= 40 else f"something of type {type(thing).__name__}"
+    if len(text) <= 40:
+        return text
+    kind, shape = type(thing).__name__, getattr(thing, "shape", ())
+    return f"something of type {kind}" + (f" and shape {tuple(shape)}" if shape else "")
+
+
+def one_value(wanted: str, mine: Any) -> Any:
+    """`mine`, if it is no array, list or the like; `wanted` begins what the student is told."""
+    if getattr(mine, "shape", ()) or isinstance(mine, (list, tuple, set, dict)):
+        raise Wrong(f"{wanted}, not {in_short(mine)}.")
+    return mine
 
 
 def call(function: Any, *inputs: object) -> Any:
     """What the student's function makes of the inputs; it gets copies, which it may change."""
+    if is_blank(function):
+        raise StillOpen(function)
     if not callable(function):
         raise Wrong(f"A function is wanted here, not {in_short(function)}.")
     name = getattr(function, "__name__", type(function).__name__)
@@ -93,22 +116,27 @@ def call(function: Any, *inputs: object) -> Any:
     except Wrong:
         raise
     except Exception as error:
-        if "ellipsis" in str(error):  # it computed with a blank
-            raise StillOpen from None
+        if isinstance(error, (TypeError, AttributeError)) and "ellipsis" in str(error):
+            raise StillOpen(function) from None  # it computed with a blank
         raise Wrong(f"{name} stops with {type(error).__name__}: {error}") from error
     if result is None:
         raise Wrong(f"{name} returns nothing.")
-    need(result)
+    if is_blank(result):
+        raise StillOpen(function)
     return result
 
 
 def same_number(what: str, mine: Any, true: float, slips: dict[Any, str] | None = None) -> None:
     """`slips`: likely wrong numbers, and what is wrong with them."""
+    if is_blank(mine):  # `judge` says so
+        return
     if not isinstance(mine, Real) or isinstance(mine, bool):
         raise Wrong(f"{what}: a number is wanted, not {in_short(mine)}.")
+    if mine % 1:
+        raise Wrong(f"{what}: give a whole number, rounded.")
     if mine != true:
         too = "too small" if mine < true else "too large"
-        raise Wrong(f"{what}: {(slips or {}).get(mine, f'{mine:,} is {too}.')}")
+        raise Wrong(f"{what}: {(slips or {}).get(mine, f'{round(mine):,} is {too}.')}")
 
 
 def forgotten_biases(true: int, widths: Iterable[int]) -> dict[Any, str]:
@@ -153,7 +181,7 @@ def told_apart(
         if wrong and all(slip(*it) == mine for it, mine in pairs):
             raise Wrong(told)
     for it, mine in wrong:
-        raise Wrong(f"{about(*it)}: {mine!r} is not right.")
+        raise Wrong(f"{about(*it)}: {in_short(mine)} is not right.")
 
 
 def sizes(count: int, least: int = 2, most: int = 9) -> list[int]:

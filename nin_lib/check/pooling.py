@@ -27,8 +27,11 @@ AVERAGE, SMALL, FULL = (network(n) for n in ("chapter", "nin-dense-10", "nin-ale
 @exercise("6.1")
 def two_dense_endings(small: Any, full: Any, times: Any, more_work: Any) -> None:
     small_head, full_head = dense(SMALL), dense(FULL)
-    no_biases = {parameters(small_head) - 10: "these are all the weights, and no biases."}
-    same_number("small", small, parameters(small_head), no_biases)
+    slips = {
+        parameters(small_head) - 10: "these are all the weights, and no biases.",
+        10 * 10 + 10: "a map has many places, and the layer reads each of them.",
+    }
+    same_number("small", small, parameters(small_head), slips)
     slips = {
         parameters(full_head) - 8202: "these are all the weights, and no biases.",
         parameters(full_head) - (384 - 10) * 25 * 4096: "it reads the maps that block 4 read.",
@@ -36,13 +39,13 @@ def two_dense_endings(small: Any, full: Any, times: Any, more_work: Any) -> None
     }
     same_number("full", full, parameters(full_head), slips)
     sums, theirs = totals(AVERAGE), totals(FULL)
-    true = round(theirs.parameters / sums.parameters)
+    larger = round(theirs.parameters / sums.parameters)
     slips = {round(parameters(full_head) / sums.parameters): "the blocks before it stay."}
-    same_number("times", times, true, slips)
+    same_number("times", times, larger, slips)
     true = round(100 * (theirs.multiply_adds / sums.multiply_adds - 1))
     slips = {
         true + 100: "by how many percent *more*?",
-        100 * (times - 1): "work does not grow as parameters do.",
+        100 * (larger - 1): "work does not grow as parameters do.",
     }
     same_number("more_work", more_work, true, slips)
 

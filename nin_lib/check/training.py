@@ -6,7 +6,7 @@ from typing import Any
 
 from ..flow import totals
 from ..networks import network
-from .judging import RANDOM, Wrong, call, exercise, same_number, told_apart
+from .judging import RANDOM, Wrong, call, exercise, in_short, one_value, same_number, told_apart
 
 Accuracies = dict[int, float]  # by seed
 Choice = Callable[[list[dict[str, Any]]], float]
@@ -18,8 +18,8 @@ def pairs_of_seeds(ahead: Any) -> None:
     def answer(a: Accuracies, b: Accuracies) -> tuple[int, ...]:
         mine = call(ahead, a, b)
         if not isinstance(mine, (tuple, list)) or len(mine) != 2:
-            raise Wrong(f"ahead should return two numbers, not {mine!r}.")
-        return tuple(mine)
+            raise Wrong(f"ahead should return two numbers, not {in_short(mine)}.")
+        return tuple(one_value("ahead should return two numbers", part) for part in mine)
 
     def true(a: Accuracies, b: Accuracies) -> tuple[int, int]:
         both = a.keys() & b.keys()
@@ -68,7 +68,7 @@ def highest_median(choose: Any) -> None:
         "The worst run alone decides here.": by(min),
     }
     told_apart(
-        lambda runs: call(choose, runs),
+        lambda runs: one_value("choose should return one rate", call(choose, runs)),
         by(median),
         slips,
         lambda: (made_up_runs(),),
@@ -112,9 +112,8 @@ def made_up_runs() -> list[dict[str, Any]]:
 def one_left_out(parameters: Any, multiply_adds: Any) -> None:
     sums = totals(network("paper-mnist"))
     widths = ((96, 64, 48), (128, 96, 48), (128, 96, 10))
-    for name, mine in {"parameters": parameters, "multiply_adds": multiply_adds}.items():
-        if not isinstance(mine, (list, tuple)) or len(mine) != 3:
-            raise Wrong(f"{name}: three numbers are wanted, not {mine!r}.")
+    parameters = three("parameters", parameters)
+    multiply_adds = three("multiply_adds", multiply_adds)
     for index, (first, middle, last) in enumerate(widths):
         places = (28 // 2**index) ** 2
         gone = first * middle + middle * last - first * last  # weights
@@ -132,3 +131,11 @@ def one_left_out(parameters: Any, multiply_adds: Any) -> None:
         }
         what = f"block {index + 1}, multiply_adds"
         same_number(what, multiply_adds[index], sums.multiply_adds - gone * places, slips)
+
+
+def three(name: str, mine: Any) -> Any:
+    if mine is None or mine is ...:
+        return [...] * 3
+    if not isinstance(mine, (list, tuple)) or len(mine) != 3:
+        raise Wrong(f"{name}: three numbers are wanted, not {in_short(mine)}.")
+    return mine

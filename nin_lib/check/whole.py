@@ -35,10 +35,14 @@ def average_head(head: Any) -> None:
 
 
 @exercise("4.2")
-def down_to_ten(*mine: Any) -> None:
-    for (name, block), count in zip(WAYS.items(), mine, strict=True):
-        true = parameters(shape_flow(Network((block,), in_channels=384, input_size=5)))
-        same_number(name, count, true, forgotten_biases(true, block.widths))
+def down_to_ten(as_it_is: Any, at_once: Any, in_steps: Any) -> None:
+    def count(block: Block) -> int:
+        return parameters(shape_flow(Network((block,), in_channels=384, input_size=5)))
+
+    alone = {count(Block(3, (10,), padding=1)): "this is a 3×3 convolution alone."}
+    for (name, block), mine in zip(WAYS.items(), (as_it_is, at_once, in_steps), strict=True):
+        true = count(block)
+        same_number(name, mine, true, forgotten_biases(true, block.widths) | alone)
 
 
 @exercise("4.3")
@@ -47,11 +51,17 @@ def nin_family(family: Any) -> None:
     blocks = [len(member.blocks) for member in members]
     if not blocks[0] < blocks[1] < blocks[2]:
         raise Wrong(f"They have {blocks} blocks; each should have more than the one before.")
+    pools = [sum(isinstance(stage, Pool) for stage in member.stages) for member in members]
+    if len(set(pools)) > 1 or pools[0] == 0:
+        raise Wrong(f"They have {pools} Pools; each should have as many, and at least one.")
     for n, member in enumerate(members, start=1):
-        if not any(isinstance(stage, Pool) for stage in member.stages):
-            raise Wrong(f"family({n}) has no Pool: the maps should become smaller.")
-    widest = [max(max(block.widths) for block in member.blocks) for member in members]
-    if len(set(widest)) > 1:
-        raise Wrong(f"Their widest layers have {widest} channels; only the depth should change.")
+        rows = shape_flow(member)
+        sides = [64, *(row.shape[-1] for row in rows)]
+        for row, before in zip(rows, sides, strict=False):
+            if row.stage.startswith("pool") and row.shape[-1] >= before:
+                raise Wrong(f"family({n}): {row.stage} makes no map smaller.")
+    kinds = [{(block.kernel_size, block.widths) for block in member.blocks} for member in members]
+    if kinds[0] != kinds[1] or kinds[0] != kinds[2]:
+        raise Wrong("Their blocks differ in kernel size or widths; only the depth should change.")
     if (count := totals(members[-1], 64).parameters) >= MOST:
         raise Wrong(f"The largest has {count:,} parameters; it should have fewer than {MOST:,}.")

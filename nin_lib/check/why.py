@@ -35,10 +35,13 @@ def dense_head(head_parameters: Any) -> None:
 
 
 @exercise("1.2")
-def twice_as_large(*mine: Any) -> None:
-    names = ("first_dense", "convolutions", "work")
-    for name, factor, small, large in zip(names, mine, counts(224), counts(448), strict=True):
-        same_number(name, factor, round(large / small))
+def twice_as_large(first_dense: Any, convolutions: Any, work: Any) -> None:
+    true = [round(large / small) for small, large in zip(counts(224), counts(448), strict=True)]
+    slips = {4: "the side of the last maps does not simply double."}
+    same_number("first_dense", first_dense, true[0], slips)
+    larger = "an image that is larger needs no larger kernel."
+    same_number("convolutions", convolutions, true[1], {2: larger, 4: larger})
+    same_number("work", work, true[2], {2: "the image grows in height and in width."})
 
 
 def counts(size: int) -> tuple[int, int, int]:

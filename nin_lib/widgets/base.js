@@ -163,7 +163,7 @@ function prediction(parent, question, onChange) {
 function words(chosen, choices) {
   if (chosen.right) return `Right. ${chosen.why}`;
   const best = choices.filter(({ right }) => right);
-  const told = best.map(({ say, why }) => `Right is: “${say}”. ${why}`);
+  const told = best.map(({ say, why }) => `Right is: “${say.replace(/\.$/, "")}”. ${why}`);
   return ["Not so.", chosen.why, ...told].join(" ");
 }
 

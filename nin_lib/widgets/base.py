@@ -148,7 +148,7 @@ def still_frame(config: dict[str, Any]) -> str:
         parts.append("</ul><details><summary>the answer</summary><ul>")
         for choice in question["choices"]:
             verdict = "right" if choice["right"] else "not so"
-            words = f"{choice['say']}: {verdict}. {choice['why']}"
+            words = f"{choice['say'].rstrip('.')}: {verdict}. {choice['why']}"
             parts.append(f"<li>{html.escape(words)}</li>")
         parts.append("</ul></details>")
     return "".join(parts)

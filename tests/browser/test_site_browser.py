@@ -94,3 +94,48 @@ def test_a_first_visit_is_light(book, site, playwright):
             sizes[path] = sum(len(gzip.compress(file.read_bytes())) for file in files)
     assert len(sizes) > 5 and min(sizes.values()) > 100_000
     assert max(sizes.values()) < FIRST_VISIT, sizes
+
+
+def found_for(page, site, query):
+    """The titles of the pages that a search finds, the best first."""
+    page.goto(f"{site}/search.html?q={query}")
+    page.locator("#search-results > p", has_text="match").wait_for()
+    return page.locator("#search-results li > a").all_inner_texts()
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(60)
+def test_products_and_decimals_are_found_as_they_are_typed(site, playwright):
+    with browser_page(playwright) as (page, others, errors):
+        with_letter = found_for(page, site, "1x1 convolution")
+        assert "The 1×1 convolution" in with_letter[0] and len(with_letter) > 10
+        assert found_for(page, site, "1×1 Convolutions") == with_letter
+        assert any("When training collapses" in title for title in found_for(page, site, "2.303"))
+        assert any("cost" in title for title in found_for(page, site, "1,992,166"))
+        assert found_for(page, site, "7x1033") == []
+    assert others == errors == []
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_keyboard_is_seen_on_every_button(site, playwright, width):
+    outline = "(it) => { it.focus(); return getComputedStyle(it).outline }"
+    with browser_page(playwright, viewport={"width": width, "height": 900}) as (page, _, _):
+        page.goto(f"{site}/notebooks/03_nin_block.html", wait_until="load")
+        page.keyboard.press("Tab")  # from now on, what has the focus has it from the keyboard
+        buttons = page.locator(".btn:visible").all()
+        outlines = {it.get_attribute("class"): it.evaluate(outline) for it in buttons}
+    assert len(outlines) >= 4
+    assert all("solid 3px" in it for it in outlines.values()), outlines
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(60)
+def test_the_front_page_shows_the_explorer_in_one_screen(site, playwright):
+    with browser_page(playwright, viewport={"width": 1280, "height": 800}) as (page, _, _):
+        page.goto(f"{site}/book/index.html", wait_until="load")
+        assert still_asleep(page) == 0
+        for part in ("a:has-text('Begin')", "nin-shape-flow .volumes svg"):
+            box = page.locator(f"article {part}").first.bounding_box()
+            assert 0 < box["y"] < box["y"] + box["height"] < 800

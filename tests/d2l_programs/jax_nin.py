@@ -58,6 +58,10 @@ batch_size = int(sys.argv[1]) if len(sys.argv) > 1 else 8
 mini = load("mini")
 few = Dataset("few", mini.train.first(6 * batch_size), mini.val.first(2 * batch_size), mini.test)
 data = d2l.FashionMNIST(batch_size, resize=(224, 224), data=few)
+trainer = d2l.Trainer(max_epochs=1)
 with curves:
-    d2l.Trainer(max_epochs=1).fit(NiN(lr=0.05), data, key=jax.random.PRNGKey(0))
+    trainer.fit(NiN(lr=0.05), data, key=jax.random.PRNGKey(0))
+biases = [array for array in jax.tree.leaves(trainer.state.params) if array.ndim == 1]
+changed = [bool(array.any()) for array in biases]  # Flax starts them at zero
+print("biases changed", sum(changed), "of", len(changed))
 print("training loss", *(loss for _, loss in curves.config["series"]["train_loss"]))

@@ -3,11 +3,12 @@
 import json
 import random
 import sys
+import warnings
 
 import numpy as np
 
 import nin_lib.d2l
-from nin_lib.data import Dataset, load
+from nin_lib.data import Dataset, load, order
 from nin_lib.widgets import LiveCurves
 
 FRAMEWORK = sys.argv[1]
@@ -106,6 +107,50 @@ def gradient_error():
     return max(float(abs(one - other).max()) for one, other in pairs)
 
 
+def seed():
+    """Drawn as Python 3.12 and newer would have it, for which a float is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return d2l.get_seed()
+
+
+def train_form():
+    """`data.train` as the book looks at it: how many images, the first one, the first label."""
+    if FRAMEWORK == "torch":
+        (image, label), images = data.train[0], len(data.train)
+    else:
+        image, label, images = data.train[0][0], data.train[1][0], len(data.train[0])
+    return [images, list(image.shape), int(label) == int(few.train.labels[0])]
+
+
+def labels_of(loader):
+    return [int(label) for _, y in loader for label in y]
+
+
+def in_the_older_style():
+    """`train_ch6` with its loaders: whether each epoch has an order of its own, and the curves."""
+    train, test = d2l.load_data_fashion_mnist(32, data=few)
+    orders = {1: labels_of(train), 2: labels_of(train)}
+    curves = LiveCurves()
+    nin_lib.d2l.enable(FRAMEWORK, board=curves)
+    net = make_model().net
+    given = net if FRAMEWORK == "torch" else lambda: net
+    with curves:
+        d2l.train_ch6(given, train, test, 5, LEARNING_RATE, d2l.try_gpu())
+    orders[8] = labels_of(train)  # after the two above and five of training
+    X, _ = next(iter(d2l.load_data_fashion_mnist(8, 42, data=few)[1]))
+    return {
+        "batches": [len(train), len(test)],
+        "orders": all(
+            labels == few.train.labels[order(480, 0, epoch)].tolist()
+            for epoch, labels in orders.items()
+        ),
+        "held out": labels_of(test) == few.val.labels.tolist(),
+        "enlarged": sorted(X.shape),
+        "curves": {name: [y for _, y in line] for name, line in curves.config["series"].items()},
+    }
+
+
 mini = load("mini")
 few = Dataset("few", mini.train.first(480), mini.val.first(80), mini.test)
 curves = LiveCurves()
@@ -113,7 +158,8 @@ d2l = nin_lib.d2l.enable(FRAMEWORK, board=curves)
 said = nin_lib.d2l.patched()
 module = d2l.FashionMNIST
 
-model = {"torch": torch_model, "tensorflow": tensorflow_model, "jax": jax_model}[FRAMEWORK]()
+make_model = {"torch": torch_model, "tensorflow": tensorflow_model, "jax": jax_model}[FRAMEWORK]
+model = make_model()
 model.layer_summary((1, 1, 28, 28) if FRAMEWORK == "torch" else (1, 28, 28, 1))
 data = d2l.FashionMNIST(batch_size=32, num_workers=4, data=few)
 trainer = d2l.Trainer(max_epochs=5)
@@ -127,8 +173,11 @@ seen = {
     "said": said,
     "said the second time": nin_lib.d2l.enable(FRAMEWORK) is d2l and nin_lib.d2l.patched(),
     "same class after the second time": d2l.FashionMNIST is module,
-    "seed": d2l.get_seed() if FRAMEWORK == "jax" else 0,
+    "seed": seed() if FRAMEWORK == "jax" else 0,
+    "step from": d2l.Classifier.training_step.__module__,
     "gradient error": gradient_error() if FRAMEWORK == "jax" else 0,
+    "train": train_form(),
+    "hparams": [data.hparams["batch_size"], list(data.hparams["resize"])],
     "a DataModule": isinstance(data, d2l.DataModule) and isinstance(data, d2l.HyperParameters),
     "images": [list(X.shape), str(X.dtype)],
     "labels": [np.asarray(y).tolist() == few.val.labels[:32].tolist(), str(y.dtype)],
@@ -138,4 +187,6 @@ seen = {
     "made smaller": largest_difference((14, 20)),
     "curves": {name: [y for _, y in line] for name, line in curves.config["series"].items()},
 }
+if FRAMEWORK != "jax":  # d2l.jax has no `train_ch6`
+    seen["older style"] = in_the_older_style()
 print(json.dumps(seen))

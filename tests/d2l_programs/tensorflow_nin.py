@@ -55,4 +55,7 @@ few = Dataset("few", mini.train.first(6 * batch_size), mini.val.first(2 * batch_
 data = d2l.FashionMNIST(batch_size, resize=(224, 224), data=few)
 with curves:
     d2l.Trainer(max_epochs=1).fit(model, data)
+biases = [array.numpy() for array in model.net.trainable_weights if len(array.shape) == 1]
+changed = [bool(array.any()) for array in biases]  # Keras starts them at zero
+print("biases changed", sum(changed), "of", len(changed))
 print("training loss", *(loss for _, loss in curves.config["series"]["train_loss"]))

@@ -60,6 +60,10 @@ batch_size = int(sys.argv[1]) if len(sys.argv) > 1 else 8
 mini = load("mini")
 few = Dataset("few", mini.train.first(6 * batch_size), mini.val.first(2 * batch_size), mini.test)
 train, test = d2l.load_data_fashion_mnist(batch_size, resize=224, data=few)
+biases = [layer.bias.clone() for layer in net.modules() if isinstance(layer, nn.Conv2d)]
 with curves:
     d2l.train_ch6(net, train, test, num_epochs=1, lr=0.1, device=d2l.try_gpu())
+after = [layer.bias for layer in net.modules() if isinstance(layer, nn.Conv2d)]
+changed = [not torch.equal(*pair) for pair in zip(biases, after, strict=True)]
+print("biases changed", sum(changed), "of", len(changed))  # the weights it draws anew at the start
 print("training loss", *(loss for _, loss in curves.config["series"]["train_loss"]))
