@@ -130,7 +130,7 @@ for name, word in zip(asked, ["tell", "tell", "ahead in"], strict=True):
     assert word in verdict(ends(name), ends("as it is"))
 
 # %% [markdown] tags=["solution"]
-# The upper table is arithmetic. A 1×1 convolution more or less changes little; with 3×3 the network has nearly twice the parameters and does nearly three times the work. The last table is the answer to your three predictions: (a) for 3×3, and (c) for the other two. *Cannot tell* does not mean *equal*: more seeds may tell what these do not. And of a lead ask how large it is. That of 3×3 is there with every seed, and it is a few images in a hundred, for nearly three times the work.
+# The upper table is arithmetic. A 1×1 convolution more or less changes little; with 3×3 the network has nearly twice the parameters and does nearly three times the work. The last table is the answer to your three predictions: (a) for 3×3, and (c) for the other two. *Cannot tell* does not mean *equal*: more seeds may tell what these do not. And of a lead ask how large it is. That of 3×3 is there with every seed, and it is about two images in a hundred, for nearly three times the work.
 #
 # Who said (a) for three or for 3×3 may have thought that more parameters make a better network. Who said (b) for one may have thought the same. But after three epochs it also counts how fast a network learns.
 #
@@ -225,7 +225,7 @@ for other in rates:
 #
 # The median is no law. A mean is pulled down by failed runs, and you may want that; then say so before you look. The best epoch of each run would be a choice as well, made anew for every run.
 #
-# The chosen rate's accuracy is a bit too good to be true, too, since we took the best of four. That is what the test images are for. The choice stands at the edge of what was tried, so the next try lies beyond it: these runs do not say where it stops getting better. And where a line says *cannot tell*, that rate has done as well, as far as they show. And it holds for this network, these images and *three epochs*. With one-cycle the number is the highest rate on the way, and a longer training may want another. So the chapter's own rate, 0.05, is not the best for its own short runs. It was set before these runs were made, and the comparisons of other things keep to it.
+# The chosen rate's accuracy is a bit too good to be true, too, since we took the best of four. That is what the test images are for. The choice stands at the edge of what was tried, so the next try lies beyond it: these runs do not say where it stops getting better. And it holds for this network, these images and *three epochs*. With one-cycle the number is the highest rate on the way, and a longer training may want another. So the chapter's own rate, 0.05, is not the best for its own short runs. It was set before these runs were made, and the comparisons of other things keep to it.
 
 # %% [markdown]
 # ## To stretch, exercise 5.3: leave out a single 1×1

@@ -354,7 +354,7 @@ higher = sum(ends[0.2, name][seed] > ends[0.05, name][seed]
 print(f"higher rate ahead: {higher} of {10 * len(names)}")
 
 # %% [markdown]
-# The dense layers, here, with every seed. A comparison like this can turn out as it does because the recipe happens to suit one of the networks. So each was also trained with a rate four times as large: all of them do better then, and the dense layers still lead. A possible reason, which these runs do not test: a dense layer may use the maps as they come, from the first step on, while with the average each map has to become evidence for its own class first.
+# The dense layers, here, with every seed. A comparison like this can turn out as it does because the recipe happens to suit one of the networks. So each was also trained with a rate four times as large: all three endings do better then, and the dense layers still lead. A possible reason, which these runs do not test: a dense layer may use the maps as they come, from the first step on, while with the average each map has to become evidence for its own class first.
 #
 # What these runs do *not* say is who is ahead after a hundred epochs. The paper ([Lin, Chen and Yan 2014](../book/references.bib#lin2014nin), table 5) trained long on CIFAR-10, and there the average made the fewest errors:
 
