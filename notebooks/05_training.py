@@ -128,7 +128,8 @@ for step in range(3):
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    print(f"step {step + 1}: {tuple(logits.shape)} logits, loss {loss.item():.2f}")
+    shape = tuple(logits.shape)
+    print(f"step {step + 1}: {shape} logits, loss {loss.item():.2f}")
 
 # %% [markdown]
 # `fit` is this loop with a few things around it: the sample order of each epoch, a learning rate that may change from step to step, a look at the held-out images after each epoch, and observers, such as the curves below. It knows nothing of NiN; you could give it any classifier. What it does is decided by the *[recipe](../book/glossary.md#recipe)*, which is a handful of plain values:
@@ -247,7 +248,7 @@ print("held-out, far above guessing:", history.last["val_accuracy"] > 0.4)
 # %% [markdown] tags=["slide"]
 # ## Three seeds, another recipe
 #
-# *Dive into Deep Learning*, through which NiN is best known, trains the four-block network of notebook 4 with another recipe (in its later edition at half the rate). Here it is called *published*, and it trains the paper's small network. It is not the recipe of the paper's authors, who lowered the learning rate twice on the way (section 4.1 of the paper).
+# *Dive into Deep Learning*, through which NiN is best known, trains the four-block network of notebook 4 with another recipe (in its later edition at half the rate). Here it is called *published*, and it trains the paper's small network. It is not the recipe of the paper's authors, who lowered the learning rate twice on the way (section 4 of the paper).
 
 # %% tags=["slide-more"]
 usual = recipe("published")
