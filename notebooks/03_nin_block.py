@@ -101,7 +101,7 @@ print(counts, counts == by_hand)
 print(f"in the 1×1 layers: {100 * sum(counts[1:]) / sum(counts):.0f} %")
 
 # %% [markdown] tags=["slide"]
-# Two more layers with a ReLU each, for under a fifth of the block's parameters. It is not so in every block: in block 1 a single channel comes in, so the large kernel is cheap and the 1×1 layers hold most of the parameters. What always holds is the comparison with larger kernels in their place:
+# Two more layers with a ReLU each, for under a fifth of the block's parameters. It is not so in every block: in block 1 a single channel comes in, so the large kernel is cheap and the 1×1 layers hold most of the parameters. What always holds is the comparison with larger kernels in their place. **Predict:** with two 3×3 layers instead, how many times the parameters?
 
 # %% tags=["slide-more"]
 with_3x3 = 2 * (256 * 3 * 3 * 256 + 256)
@@ -114,7 +114,7 @@ print(f"block 1: {100 * block_1[1] / sum(block_1):.0f} % in the 1×1 layers")
 # %% [markdown] tags=["slide"]
 # ## What the 1×1 layers leave as it was
 #
-# How much of the image can one output number see? Ask the gradient: send it back from one output pixel of the block and count the input pixels that it reaches. The weights are set to one so that nothing cancels.
+# How much of the image can one output number see? **Predict**, for the first convolution alone and for the whole block. Then ask the gradient: send it back from one output pixel of the block and count the input pixels that it reaches. The weights are set to one so that nothing cancels.
 
 # %% tags=["slide-more"]
 def pixels_seen(layers, size=224):
@@ -137,7 +137,7 @@ print("the whole block:        ", pixels_seen(block))
 # The same 11×11 pixels. The 1×1 layers see no more of the image; they do more with what was seen. An ordinary convolution followed by a ReLU can ask of each patch one linear question per channel. The block answers with a small MLP, and an MLP can answer questions that no single linear layer with a threshold can.
 
 # %% [markdown] tags=["slide"]
-# A classic one: is *exactly one* of two features present? Take two channels as the two features. The weights below are set by hand; training would have to find such weights.
+# A classic one: is *exactly one* of two features present? Take two channels as the two features. **Predict:** can one 1×1 convolution with a ReLU do it, or does it take two? The weights below are set by hand; training would have to find such weights.
 
 # %% tags=["slide-more"]
 features = torch.tensor([[0., 0.], [0., 1.], [1., 0.], [1., 1.]])
@@ -154,7 +154,7 @@ print("wanted:", exactly_one.tolist())
 print("MLP:   ", mlp(maps).flatten().tolist())
 
 # %% [markdown]
-# (The hidden channels are $\max(0, a + b)$ and $\max(0, a + b - 1)$; the output is the first less twice the second. Check it for $a = b = 1$.)
+# (The hidden channels are $\max(0, a + b)$ and $\max(0, a + b - 1)$; the output is the first less twice the second. Check it for $a = b = 1$.) It takes two. One layer would need a bias $c \leq 0$, to stay at 0 where neither is present, and weights of $1 - c$, to reach 1 where one is. Where both are, that adds up to $2 - c$, which is far from 0.
 #
 # ## The same block in the library
 #

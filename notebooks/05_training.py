@@ -180,7 +180,7 @@ print(f"stored runs: held-out above training in the first row in"
 # %% [markdown]
 # ## What does it get wrong?
 #
-# All questions about the trained network go to the *held-out* images. First, one line for each class: how many of its images were given to which class?
+# All questions about the trained network go to the *held-out* images. First, one line for each class: how many of its images were given to which class? **Predict:** which two classes are taken for each other most often?
 
 # %%
 logits = predict(model, data.val, size.input_size)
@@ -316,6 +316,33 @@ for run in study():
 
 # %% [markdown] tags=["slide-more"]
 # Far behind: the worst run with the default recipe is ahead of the best with the published one. Some of the published runs are still at ln 10, others have left it; some have many classes that get no positive logit, others none; and the curve of the loss alone does not tell you so. How to see it, and why it happens, is the subject of [notebook 7](07_when_training_collapses.ipynb).
+
+# %% [markdown]
+# ## Check yourself
+#
+# Put your numbers in the place of each `None`, and run the cell. (A calculator may help: `math.log` is the natural logarithm.)
+
+# %%
+mine = {
+    "loss of guessing among 100 classes, two decimals": None,
+    "accuracy of guessing among 20 classes": None,
+    "loss of a network that gives the right class 1/4 each time": None,
+}
+
+truth = [round(math.log(100), 2), 1 / 20, round(math.log(4), 2)]
+for (what, number), true in zip(mine.items(), truth, strict=True):
+    if number is None:
+        print(f"{what}: still to fill in")
+    else:
+        right = abs(number - true) < 0.01
+        print(f"{what}: {'right' if right else 'not yet'}")
+
+# %% [markdown]
+# <details><summary>Compare when you have filled in all of them</summary>
+#
+# ln 100, which is twice ln 10. One in 20. And ln 4: the loss is the logarithm of one over the probability that the right class is given.
+#
+# </details>
 
 # %% [markdown] tags=["slide"]
 # ## Take-aways

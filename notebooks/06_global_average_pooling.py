@@ -87,7 +87,7 @@ print(f"{facts['images']:,} training images, {facts['epochs']} epochs")
 print(f"{facts['val_accuracy']:.3f} of its held-out images right")
 
 # %% [markdown]
-# The network is a flat sequence. Send a held-out image through all of it but the last layer, and you have the maps:
+# The network is a flat sequence. Send a held-out image through all of it but the last layer, and you have the maps. **Predict**, before you see them: will only the map of the right class have positive cells?
 
 # %%
 def maps_of(images):
@@ -131,7 +131,7 @@ def draw_maps(image, maps, label):
 draw_maps(val.images[0], maps[0], val.labels[0])
 
 # %% [markdown] tags=["slide-more"]
-# Blue is evidence for a class, red with a dot against it; ▲ marks the right class, and the number is the mean. No gradient was needed for this picture: the maps are there whenever the network gives an answer. (Networks that end in an average *and then* a trained dense layer need one step more: [Zhou et al. 2016](../book/references.bib#zhou2016cam) weight the averaged maps with the dense layer's weights, and call the result a class activation map.)
+# Blue is evidence for a class, red with a dot against it; ▲ marks the right class, and the number is the mean. Most of the other maps have positive cells too; what counts is the mean. No gradient was needed for this picture: the maps are there whenever the network gives an answer. (Networks that end in an average *and then* a trained dense layer need one step more: [Zhou et al. 2016](../book/references.bib#zhou2016cam) weight the averaged maps with the dense layer's weights, and call the result a class activation map.)
 
 # %% [markdown] tags=["slide"]
 # ## How far does a cell see?
@@ -375,9 +375,10 @@ mine = {
     "first column inside the image that cell (3, 2) sees": None,
     "last column that cell (3, 2) sees, inside the image": None,
     "weight of a cell of a 7×7 map, as 1 / this number": None,
+    "logits that change when the cells of all maps are shuffled": None,
 }
 
-truth = [max(-2 - 4, 0), min(32 - 4, 27), 7 * 7]
+truth = [max(-2 - 4, 0), min(32 - 4, 27), 7 * 7, 0]
 for (what, number), true in zip(mine.items(), truth, strict=True):
     if number is None:
         print(f"{what}: still to fill in")
@@ -387,7 +388,7 @@ for (what, number), true in zip(mine.items(), truth, strict=True):
 # %% [markdown]
 # <details><summary>Compare when you have filled in all of them</summary>
 #
-# Cell (3, 2) stands 4 pixels left of cell (3, 3), so it sees the columns −6 to 28, and inside the image 0 to 27. All 49 cells have the weight 1/49.
+# Cell (3, 2) stands 4 pixels left of cell (3, 3), so it sees the columns −6 to 28, and inside the image 0 to 27. All 49 cells have the weight 1/49. And no logit changes: a mean does not know the order.
 #
 # </details>
 
