@@ -281,8 +281,8 @@ def test_a_tiny_net_learns(framework):
     curves = found["curves"]
     assert len(curves["train_loss"]) >= 10  # at least two points an epoch, as d2l draws
     assert len(curves["val_loss"]) == len(curves["val_accuracy"]) == 5
-    assert curves["train_loss"][-1] < curves["train_loss"][0] - 0.1
-    assert curves["val_loss"][-1] < LN_10 - 0.05
+    assert curves["train_loss"][-1] < curves["train_loss"][0] - 0.5
+    assert curves["val_loss"][-1] < LN_10 - 0.5
 
     assert [line.split(":")[0] for line in found["said"]] == SAID[framework]
     assert found["said the second time"] == found["said"]
@@ -302,7 +302,7 @@ def test_a_tiny_net_learns(framework):
         older = found["older style"]
         assert older["batches"] == [15, 3] and older["orders"] and older["held out"]
         assert older["enlarged"] == [1, 8, 42, 42]
-        assert older["curves"]["train_loss"][-1] < older["curves"]["train_loss"][0] - 0.1
+        assert older["curves"]["train_loss"][-1] < older["curves"]["train_loss"][0] - 0.5
         assert len(older["curves"]["val_accuracy"]) == 5
 
 

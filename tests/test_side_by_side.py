@@ -29,7 +29,10 @@ class Kernel:
 
     def run(self, code):
         messages = []
-        reply = self.client.execute_interactive(code, output_hook=messages.append, timeout=60)
+        reply = self.client.execute_interactive(
+            code, output_hook=messages.append, timeout=60, stop_on_error=False
+        )
+        assert reply["content"]["status"] != "aborted"
         error = reply["content"].get("ename")
         return "".join(text_of(message) for message in messages), error, messages
 
@@ -117,7 +120,8 @@ def test_what_the_page_says_to_such_a_widget_is_taken_quietly(kernel):
 
 def test_an_interrupt_goes_to_the_process_and_its_names_stay(kernel):
     kernel.run("%%pytorch\nkept = 5")
-    kernel.client.execute("%%pytorch\nimport time\nprint('go', flush=True)\ntime.sleep(60)")
+    endless = "%%pytorch\nimport time\nprint('go', flush=True)\ntime.sleep(60)"
+    kernel.client.execute(endless, stop_on_error=False)
     wait_for_text(kernel.client, "go")
     began = time.monotonic()
     kernel.manager.interrupt_kernel()

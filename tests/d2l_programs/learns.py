@@ -12,8 +12,8 @@ from nin_lib.data import Dataset, load, order
 from nin_lib.widgets import LiveCurves
 
 FRAMEWORK = sys.argv[1]
-WIDTHS = (16, 16, 10)
-LEARNING_RATE = 0.5
+WIDTH = 16
+LEARNING_RATE = 0.1
 
 
 def torch_model():
@@ -23,10 +23,8 @@ def torch_model():
     model = d2l.Classifier()
     model.lr = LEARNING_RATE
     model.net = nn.Sequential(
-        nn.Conv2d(1, WIDTHS[0], 5, stride=3), nn.ReLU(),
-        nn.Conv2d(*WIDTHS[:2], 1), nn.ReLU(),
-        nn.Conv2d(*WIDTHS[1:], 1),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Conv2d(1, WIDTH, 5, stride=3), nn.ReLU(),
+        nn.Flatten(), nn.Linear(WIDTH * 8 * 8, 10),
     )  # fmt: skip
     return model
 
@@ -37,12 +35,13 @@ def tensorflow_model():
     tf.random.set_seed(0)
     model = d2l.Classifier()
     model.lr = LEARNING_RATE
-    model.net = tf.keras.Sequential([
-        tf.keras.layers.Conv2D(WIDTHS[0], 5, strides=3, activation="relu"),
-        tf.keras.layers.Conv2D(WIDTHS[1], 1, activation="relu"),
-        tf.keras.layers.Conv2D(WIDTHS[2], 1),
-        tf.keras.layers.GlobalAvgPool2D(),
-    ])  # fmt: skip
+    model.net = tf.keras.Sequential(
+        [
+            tf.keras.layers.Conv2D(WIDTH, 5, strides=3, activation="relu"),
+            tf.keras.layers.Flatten(),
+            tf.keras.layers.Dense(10),
+        ]
+    )
     return model
 
 
@@ -57,10 +56,8 @@ def jax_model():
 
         def setup(self):
             self.net = nn.Sequential([
-                nn.Conv(WIDTHS[0], (5, 5), strides=3, padding="VALID"), nn.relu,
-                nn.Conv(WIDTHS[1], (1, 1)), nn.relu,
-                nn.Conv(WIDTHS[2], (1, 1)),
-                lambda x: x.mean((1, 2)),
+                nn.Conv(WIDTH, (5, 5), strides=3, padding="VALID"), nn.relu,
+                lambda x: x.reshape(x.shape[0], -1), nn.Dense(10),
             ])  # fmt: skip
 
         def configure_optimizers(self):
