@@ -63,6 +63,7 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "default, last ReLU": ("default", dict(last_relu=True)),
     "default, Xavier init": ("default", dict(init="xavier")),
     "default, constant rate": ("default", dict(schedule="constant")),
+    "default, rate 0.2": ("default", dict(learning_rate=0.2)),
     "default, no momentum": ("default", dict(momentum=0.0, nesterov=False)),
     "default, last block 10-10-10": ("default", dict(LAST=(10, 10, 10))),
 }

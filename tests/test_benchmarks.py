@@ -13,6 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from nin_lib.data import Dataset, load
+from nin_lib.engine.interrupt import Interrupted
+from nin_lib.history import Step
+from nin_lib.recipe import SIZES
+
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -179,6 +184,38 @@ def test_a_run_is_repeated_by_its_settings(tmp_path, monkeypatch, capsys):
     runs.main("About.", kept, wanted, lambda name, seed: {"loss": 2}, None)
     assert json.loads(capsys.readouterr().out) == {"name": "c", "seed": 1, "loss": 2}
     assert not kept.exists()
+
+
+def test_a_full_run_can_be_stopped_and_goes_on(tmp_path, monkeypatch, capsys):
+    """At class size, with a few images: the row is that of a run which was not stopped."""
+    full = importlib.import_module("full_runs")
+    mini = load("mini")
+    few = Dataset("few", mini.train.first(640), mini.val.first(80), mini.test.first(80))
+    monkeypatch.setattr(full, "load", lambda name: few)
+    monkeypatch.setattr(full, "SIZE", replace(SIZES["class"], epochs=2, batch_size=32))
+
+    def stop(event):
+        if isinstance(event, Step) and event.step == 27:  # in the second epoch, between two points
+            raise Interrupted
+
+    for name, observer in {"at once": print, "stopped": stop, "on": print}.items():
+        monkeypatch.setattr(full, "RESULTS", tmp_path / f"{name}.jsonl")
+        monkeypatch.setattr(full, "progress", lambda observer=observer: observer)
+        arguments = dict(arm="default", seed=0, keep=tmp_path / name.replace("on", "stopped"))
+        if observer is stop:
+            with pytest.raises(SystemExit, match="goes on"):
+                full.take(**arguments)
+        else:
+            full.take(**arguments)
+    assert not (tmp_path / "stopped.jsonl").exists()
+    (once,), (on,) = (full.stored(tmp_path / f"{name}.jsonl") for name in ("at once", "on"))
+    assert once["epochs"] == on["epochs"] and len(once["epochs"][-1]["recall"]) == 10
+    assert len(once["train_loss"]) == len(on["train_loss"]) == 4
+    assert (once["arm"], once["seed"], once["test_accuracy"]) == ("default", 0, on["test_accuracy"])
+    capsys.readouterr()
+    full.take(**arguments)
+    assert capsys.readouterr().out == ""  # it is there
+    assert "test" not in full.table([on], test=False) and "test" in full.table([on], test=True)
 
 
 def test_a_ratio_is_the_median_of_the_ratios_within_the_rounds():
