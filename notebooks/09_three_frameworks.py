@@ -953,3 +953,5 @@ for (what, answer), true in zip(mine.items(), truth, strict=True):
 # 3. What remains, and when it matters: layout, before a dense layer only; padding words, with a stride; rounding, in the last digits; dropout, like another seed; initialisers, always, until you give all of them the same start.
 #
 # **Before you go on, from memory:** Which transpose takes a PyTorch kernel to Keras, and why does a wrong one go unnoticed? When do "same" and a number mean different things? Two frameworks train one network and end at different losses: what do you check first?
+#
+# **Exercises that check themselves:** [two, and one to stretch](exercises/09_three_frameworks.ipynb).

@@ -396,3 +396,5 @@ for (what, number), true in zip(mine.items(), truth, strict=True):
 # 3. Shuffled samples make new batches in each epoch; shuffled batches are the same batches in another order. Our loaders enlarge an image when its turn comes, not before.
 #
 # **Before you go on, from memory:** Why `--no-deps`? What is it that Keras 3 overwrites? Why are shuffled batches no substitute for shuffled samples?
+#
+# **Exercises that check themselves:** [one, and one to stretch](exercises/10_with_d2l.ipynb).

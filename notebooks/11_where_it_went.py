@@ -503,3 +503,5 @@ for (what, number), true in zip(mine.items(), truth, strict=True):
 # 3. Without a ReLU between them, a depthwise and a 1×1 convolution are one 3×3 convolution, of a restricted kind. A transformer's MLP *is* two 1×1 convolutions: the same small network at every token.
 #
 # **Before you go on, from memory:** By which factor does a depthwise separable 3×3 convolution reduce the work, and what can it not do? In which sense is a token a pixel? (The papers named here are listed under [References](../book/references.md).)
+#
+# **Exercises that check themselves:** [two, and one to stretch](exercises/11_where_it_went.ipynb).

@@ -258,6 +258,68 @@ def floor(logits, labels):
 
 
 # For each exercise three plausible wrong answers, and a part of what the student is told.
+def kernel_to_keras(kernel):
+    return np.transpose(kernel, (2, 3, 1, 0))
+
+
+def as_keras(weight, channels, height, width):
+    return kernel_to_keras(weight.reshape(-1, channels, height, width)).reshape(-1, len(weight))
+
+
+def same_zeros(n, kernel, stride, least=0):
+    zeros = max(least, (math.ceil(n / stride) - 1) * stride + kernel - n)
+    return zeros // 2, zeros - zeros // 2
+
+
+def first_spread(framework, c_in, c_out, k):
+    n, m = c_in * k * k, c_out * k * k
+    return {"pytorch": 3 * n, "keras": (n + m) / 2, "flax": n}[framework] ** -0.5
+
+
+rng_any = np.random.default_rng(0)
+
+
+def cut_into(order, size):
+    return [order[i : i + size] for i in range(0, len(order), size)]
+
+
+def shuffle_images(count, size, seed, epoch):
+    return cut_into(np.random.default_rng((seed, epoch)).permutation(count), size)
+
+
+def shuffle_batches(count, size, seed, epoch):
+    *cut, last = cut_into(np.arange(count), size)
+    return [cut[i] for i in np.random.default_rng((seed, epoch)).permutation(len(cut))] + [last]
+
+
+def enlarge(images, size, times):
+    for i in range(0, len(images), size):
+        batch = images[i : i + size].astype(np.float32) / 255
+        yield batch.repeat(times, axis=1).repeat(times, axis=2)
+
+
+def enlarged_before_the_loop(images, size, times):
+    (everything,) = enlarge(images, len(images), times)
+    for i in range(0, len(images), size):
+        yield everything[i : i + size]
+
+
+def narrow_3x3(c):
+    return 17 * c * c // 16
+
+
+def split_3x3(c):
+    return c * c + 9 * c
+
+
+def rank_of(kernels):
+    return torch.linalg.matrix_rank(kernels.flatten(1))
+
+
+def which_split(weight):
+    return [max(map(rank_of, weight.unbind(axis))) <= 1 for axis in (1, 0)]
+
+
 WRONG = {
     "1.1": [
         ([lambda c, s, w: c * s * s * w[0] + w[0]], "is too small"),
@@ -451,6 +513,75 @@ WRONG = {
         ([chapter(widths=(24, 96, 256))], "It has 23 % of NiN's parameters; 90 to 110"),
         ([chapter(widths=(96, 128, 512))], "of NiN's activations; at most half"),
         ([chapter(widths=(24, 96, 640), dense=(10,), last_relu=False)], "without dense layers"),
+    ],
+    "9.1": [
+        ([np.transpose, as_keras], "the kernel: height and width have changed places"),
+        (
+            [lambda kernel: kernel.reshape(*kernel.shape[2:], *kernel.shape[1::-1]), as_keras],
+            "reshape moves no axis",
+        ),
+        ([kernel_to_keras, lambda weight, *shape: weight.T], "channel by channel"),
+        ([kernel_to_keras, lambda weight, *shape: weight], "the dense layer has the shape"),
+        ([lambda kernel: kernel.transpose(2, 3, 0, 1), as_keras], "the kernel has the shape"),
+    ],
+    "9.2": [
+        ([lambda n, k, s: same_zeros(n, k, s)[::-1]], "The odd zero stands behind"),
+        ([lambda n, k, s: ((k - 1) // 2, k // 2)], "right for stride 1 only"),
+        ([lambda n, k, s: same_zeros(n, k, s, least=-99)], "never fewer zeros than none"),
+        ([lambda n, k, s: sum(same_zeros(n, k, s))], "should return two numbers, not "),
+    ],
+    "9.3": [
+        ([lambda name, c_in, c_out, k: first_spread(name, c_in, c_out, 1), 8], "has places"),
+        ([lambda name, c_in, c_out, k: first_spread(name, c_out, c_in, k), 8], "changed places"),
+        ([lambda name, c_in, c_out, k: (c_in * k * k) ** -0.5, 8], "the end of the interval"),
+        ([lambda *it: first_spread(*it) ** 2, 8], "this is the variance"),
+        ([first_spread, 12], "alike: not all of them have as many channels out as in"),
+    ],
+    "10.1": [
+        ([shuffle_batches], "the same images stand together again"),
+        ([lambda n, size, seed, epoch: shuffle_images(n, size, seed, 0)], "Two epochs of the same"),
+        ([lambda n, size, seed, epoch: shuffle_images(n, size, seed + epoch, 0)], "seed s + 1"),
+        ([lambda n, size, seed, epoch: shuffle_images(n - 1, size, seed, epoch)], "in no batch"),
+        ([lambda n, size, *seed: [rng_any.permutation(n)]], "the sizes are"),
+        (
+            [lambda n, size, *seed: cut_into(rng_any.permutation(n), size)],
+            "Called twice for the same seed and epoch",
+        ),
+        (
+            [lambda n, size, seed, epoch: cut_into(np.roll(range(n), 31 * seed + 7 * epoch), size)],
+            "neighbouring numbers",
+        ),
+    ],
+    "10.2": [
+        ([lambda images, size, times: list(enlarge(images, size, times))], "by yield, not"),
+        ([enlarged_before_the_loop], "it was enlarged before its turn came"),
+        ([lambda images, size, times: (255 * x for x in enlarge(images, size, times))], "largest"),
+        ([lambda images, size, times: (x * 1.0 for x in enlarge(images, size, 1))], "the shape"),
+        ([lambda *it: (x.astype(float) for x in enlarge(*it))], "numbers are float64"),
+        ([lambda *it: iter([])], "only 0 come out"),
+    ],
+    "11.1": [
+        ([lambda c: c * c // 2 + 9 * c * c, split_3x3, 148], "works at the narrow width"),
+        ([narrow_3x3, lambda c: 10 * c * c, 148], "reads one channel"),
+        ([narrow_3x3, split_3x3, 144], "there they have equally many"),
+        ([narrow_3x3, split_3x3, 145], "a multiple of 4 is wanted"),
+    ],
+    "11.2": [
+        ([lambda P, D: torch.einsum("oc,oij->coij", P, D)], "a row for each output"),
+        (
+            [lambda P, D: torch.einsum("oc,cij->ocij", P, D[: P.shape[1]])],
+            "right with the depthwise convolution first",
+        ),
+        ([lambda P, D: D[:, None]], "has the shape"),
+    ],
+    "11.3": [
+        ([lambda weight: which_split(weight)[::-1]], "changed places"),
+        ([lambda weight: which_split(weight[:1, :1])], "is not right"),
+        ([lambda weight: which_split(weight)[0]], "two truth values, not "),
+        (
+            [lambda weight: (rank_of(weight[:, 0]) <= 1, rank_of(weight[0]) <= 1)],
+            "not only the first",
+        ),
     ],
 }
 
@@ -736,6 +867,8 @@ OTHER_WAYS = [
     ("6.3", averaging(lambda weight, cells: torch.kron(weight, torch.ones(1, cells)))),
     ("7.1", why),
     ("7.3", lambda share: math.floor(1.96**2 * (1 - share) / share) + 1),
+    ("11.2", lambda P, D: P[:, :, None, None] * D[:, None]),
+    ("11.3", which_split),
 ]
 
 

@@ -8,7 +8,19 @@ random input of several sizes; numbers are worked out anew. There is a module of
 notebook with exercises.
 """
 
-from . import block, collapsing, cost, one_by_one, pooling, training, whole, why
+from . import (
+    block,
+    collapsing,
+    cost,
+    frameworks,
+    loading,
+    offspring,
+    one_by_one,
+    pooling,
+    training,
+    whole,
+    why,
+)
 from .judging import CHECKS, check, judge
 
 __all__ = [
@@ -17,7 +29,10 @@ __all__ = [
     "check",
     "collapsing",
     "cost",
+    "frameworks",
     "judge",
+    "loading",
+    "offspring",
     "one_by_one",
     "pooling",
     "training",
