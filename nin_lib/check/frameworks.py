@@ -99,8 +99,9 @@ def zeros_of_same(same: Any) -> None:
 @exercise("9.3")
 def first_weights(spread: Any, alike: Any) -> None:
     if not is_blank(spread):
-        for name in ("pytorch", "keras", "flax") * ROUNDS:
-            spread_of_one(spread, name, *sizes(3))
+        for name in ("pytorch", "keras", "flax") * ROUNDS:  # primes: each slip has its own number
+            c_in, c_out = RANDOM.sample((11, 13, 17, 19), 2)
+            spread_of_one(spread, name, c_in, c_out, RANDOM.choice((5, 7)))
     slips = {
         4: "these are the ones for which they do not agree.",
         12: "not all of them have as many channels out as in.",
