@@ -75,7 +75,7 @@ for name, matrix in {
     print(f"{name}: the same logits {same}")
 
 # %% [markdown] tags=["solution"]
-# Both mistakes have the right shape, and no framework complains. `kernel.T` turns every kernel over its diagonal: with square kernels nothing shows but a worse accuracy. And `weight.T` reads the maps in an order in which nobody wrote them. A dense layer behind *flattened maps* is the one place where the layout of the images reaches the weights. NiN has none: behind an average there are channels only.
+# Both mistakes have the right shape, and no framework complains. `kernel.T` turns every kernel over its diagonal, and with square kernels no shape gives it away. And `weight.T` reads the maps in an order in which nobody wrote them. A dense layer behind *flattened maps* is the one place where the layout of the images reaches the weights. NiN has none: behind an average there are channels only.
 
 # %% [markdown]
 # ## Exercise 9.2: what "same" pads
