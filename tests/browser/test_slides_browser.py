@@ -16,7 +16,10 @@ COUNTER = ".slide-bar output"
 
 # What is wrong with the slide that is shown. On a phone everything scrolls.
 FAULTS = """async () => {
-  for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame); // a new size is heeded
+  // A new size is heeded. (A browser without a window may draw no frame until it is asked again.)
+  const frame = () => new Promise((done) => { requestAnimationFrame(done); setTimeout(done, 500); });
+  await frame();
+  await frame();
   const wide = innerWidth > 700;
   const article = document.querySelector("article.bd-article");
   const blocks = [...article.querySelectorAll(".on-slide")];
