@@ -17,7 +17,10 @@ COUNTER = ".slide-bar output"
 # What is wrong with the slide that is shown. On a phone everything scrolls.
 FAULTS = """async () => {
   // A new size is heeded. (A browser without a window may draw no frame until it is asked again.)
-  const frame = () => new Promise((done) => { requestAnimationFrame(done); setTimeout(done, 500); });
+  const frame = () => new Promise((done) => {
+    requestAnimationFrame(done);
+    setTimeout(done, 500);
+  });
   await frame();
   await frame();
   const wide = innerWidth > 700;
