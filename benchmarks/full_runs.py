@@ -16,11 +16,12 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from collapse_study import ARMS, classes, has_failed, rounded
-from runs import Row, spread, stored
+from runs import Row, make, spread, stored
 
 from nin_lib import network
 from nin_lib import torch as nin
@@ -38,16 +39,17 @@ SIZE = SIZES["full"]
 WINDOW = 10  # steps in one point of the stored training loss
 
 
-def one_run(arm: str, seed: int, folder: Path) -> Row | None:
-    """Train one network, or go on with it; None when it was interrupted."""
+def one_run(arm: str, seed: int, keep: Path) -> Row:
+    """Train one network, or go on with it. Raises `SystemExit` when it is interrupted."""
     centre, changes = ARMS[arm]
     how, data, machine = replace(RECIPES[centre], **changes), load(SIZE.data), plan()
     model = nin.build(network(SIZE.network), how, seed)
+    folder = keep / f"{arm}, seed {seed}"
     folder.mkdir(parents=True, exist_ok=True)
     seen = folder / "seen.jsonl"  # survives a stop; what was seen twice counts once, the last time
     losses: list[float] = []
 
-    def keep(row: Row) -> None:
+    def note(row: Row) -> None:
         with seen.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(row) + "\n")
 
@@ -55,11 +57,11 @@ def one_run(arm: str, seed: int, folder: Path) -> Row | None:
         if isinstance(event, Step):
             losses.append(float(event.loss))
             if event.step % WINDOW == 0:
-                keep(dict(step=event.step, loss=round(sum(losses) / len(losses), 3)))
+                note(dict(step=event.step, loss=round(sum(losses) / len(losses), 3)))
                 losses.clear()
         elif isinstance(event, EpochEnd):
             logits = predict(model, data.val, SIZE.input_size, plan=machine)
-            keep(rounded(event.row) | classes(logits, data.val.labels))
+            note(rounded(event.row) | classes(logits, data.val.labels))
 
     problem = ""
     try:
@@ -69,7 +71,7 @@ def one_run(arm: str, seed: int, folder: Path) -> Row | None:
             observers=[watch, progress()], out=folder / "run",
         )  # fmt: skip
         if len(history.rows) < SIZE.epochs:
-            return None
+            raise SystemExit("interrupted; started again, the run goes on")
     except FloatingPointError as error:
         problem = str(error)
     test = evaluate(model, data.test, SIZE.input_size, plan=machine)
@@ -117,22 +119,13 @@ def main() -> None:
     if not options.table:
         if options.keep is None:
             parser.error("--keep FOLDER is needed: a run takes hours, and should not be lost")
-        for arm, seed in [(arm, seed) for seed in SEEDS for arm in CHOSEN]:
-            if options.arm in (None, arm) and options.seed in (None, seed):
-                take(arm, seed, options.keep)
+        wanted = [
+            dict(arm=arm, seed=seed)
+            for seed in SEEDS if options.seed in (None, seed)
+            for arm in CHOSEN if options.arm in (None, arm)
+        ]  # fmt: skip
+        make(RESULTS, wanted, partial(one_run, keep=options.keep))
     print(table(stored(RESULTS), options.test))
-
-
-def take(arm: str, seed: int, keep: Path) -> None:
-    """Make this run, if it is not there yet, and store it."""
-    settings = dict(arm=arm, seed=seed)
-    if any(settings.items() <= row.items() for row in stored(RESULTS)):
-        return
-    row = one_run(arm, seed, keep / f"{arm}, seed {seed}")
-    if row is None:
-        raise SystemExit("interrupted; started again, the run goes on")
-    with RESULTS.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(settings | row, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

@@ -72,9 +72,10 @@ check("11.1", bottleneck, separable, fewer_from)
 print("channels   3×3 alone  bottleneck   separable")
 for c in (16, 64, 144, 148, 256, 1024):
     print(f"{c:8}{9 * c * c:>12,}{bottleneck(c):>12,}{separable(c):>12,}")
+    assert max(bottleneck(c), separable(c)) < 0.2 * 9 * c * c
 
 # %% [markdown] tags=["solution"]
-# The bottleneck has (1/4 + 9/16 + 1/4) c² = 17/16 c² weights, the separable one c² + 9c. With few channels the 9c weigh more; where c/16 = 9, with 144 channels, the two are equal; beyond that the separable one is ahead by a little. Both leave out more than eight tenths of the 3×3 alone. What they give up is not the same. In a bottleneck the 3×3 sees mixtures, a quarter as many as there are channels; in a separable one it sees each channel alone, through one pattern.
+# The bottleneck has (1/4 + 9/16 + 1/4) c² = 17/16 c² weights, the separable one c² + 9c. With few channels the 9c weigh more; where c/16 = 9, with 144 channels, the two are equal; beyond that the separable one is ahead by a little. In each of these rows both leave out more than eight tenths of the 3×3 alone. What they give up is not the same. In a bottleneck the 3×3 sees mixtures, a quarter as many as there are channels; in a separable one it sees each channel alone, through one pattern.
 
 # %% [markdown]
 # ## Exercise 11.2: the 1×1 first

@@ -194,28 +194,32 @@ def test_a_full_run_can_be_stopped_and_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(full, "load", lambda name: few)
     monkeypatch.setattr(full, "SIZE", replace(SIZES["class"], epochs=2, batch_size=32))
 
+    def ignore(event): ...
+
     def stop(event):
         if isinstance(event, Step) and event.step == 27:  # in the second epoch, between two points
             raise Interrupted
 
-    for name, observer in {"at once": print, "stopped": stop, "on": print}.items():
+    for name, observer in {"at once": ignore, "stopped": stop, "on": ignore}.items():
         monkeypatch.setattr(full, "RESULTS", tmp_path / f"{name}.jsonl")
         monkeypatch.setattr(full, "progress", lambda observer=observer: observer)
-        arguments = dict(arm="default", seed=0, keep=tmp_path / name.replace("on", "stopped"))
+        keep = tmp_path / name.replace("on", "stopped")
+        monkeypatch.setattr("sys.argv", ["", "--arm=default", "--seed=0", f"--keep={keep}"])
         if observer is stop:
             with pytest.raises(SystemExit, match="goes on"):
-                full.take(**arguments)
+                full.main()
         else:
-            full.take(**arguments)
+            full.main()
     assert not (tmp_path / "stopped.jsonl").exists()
     (once,), (on,) = (full.stored(tmp_path / f"{name}.jsonl") for name in ("at once", "on"))
     assert once["epochs"] == on["epochs"] and len(once["epochs"][-1]["recall"]) == 10
     assert len(once["train_loss"]) == len(on["train_loss"]) == 4
     assert (once["arm"], once["seed"], once["test_accuracy"]) == ("default", 0, on["test_accuracy"])
-    capsys.readouterr()
-    full.take(**arguments)
-    assert capsys.readouterr().out == ""  # it is there
-    assert "test" not in full.table([on], test=False) and "test" in full.table([on], test=True)
+    assert "test_accuracy" not in capsys.readouterr().out
+    full.main()
+    said = capsys.readouterr().out
+    assert said.splitlines()[0].startswith("| arm |")  # the run is there: only the table
+    assert "test accuracy" not in said and "test accuracy" in full.table([on], test=True)
 
 
 def test_a_ratio_is_the_median_of_the_ratios_within_the_rounds():

@@ -257,7 +257,6 @@ def floor(logits, labels):
     return np.isin(labels, dead(logits, labels)).mean() * math.log(logits.shape[1])
 
 
-# For each exercise three plausible wrong answers, and a part of what the student is told.
 def kernel_to_keras(kernel):
     return np.transpose(kernel, (2, 3, 1, 0))
 
@@ -320,6 +319,7 @@ def which_split(weight):
     return [max(map(rank_of, weight.unbind(axis))) <= 1 for axis in (1, 0)]
 
 
+# For each exercise three plausible wrong answers, and a part of what the student is told.
 WRONG = {
     "1.1": [
         ([lambda c, s, w: c * s * s * w[0] + w[0]], "is too small"),

@@ -115,7 +115,8 @@ class SideKernel:
     def run(self, code: str) -> None:
         """Run a cell to its end. Raises `CellFailed` for an error in it, `ProcessEnded`."""
         error = None
-        for message in self.messages(self.client.execute(code, stop_on_error=False)):
+        request = self.client.execute(code, stop_on_error=False)  # else the next may be dropped
+        for message in self.messages(request):
             if message["msg_type"] == "error":
                 error = message["content"]
             elif message["msg_type"] in OUTPUTS:

@@ -35,13 +35,11 @@ def tensorflow_model():
     tf.random.set_seed(0)
     model = d2l.Classifier()
     model.lr = LEARNING_RATE
-    model.net = tf.keras.Sequential(
-        [
-            tf.keras.layers.Conv2D(WIDTH, 5, strides=3, activation="relu"),
-            tf.keras.layers.Flatten(),
-            tf.keras.layers.Dense(10),
-        ]
-    )
+    model.net = tf.keras.Sequential([
+        tf.keras.layers.Conv2D(WIDTH, 5, strides=3, activation="relu"),
+        tf.keras.layers.Flatten(),
+        tf.keras.layers.Dense(10),
+    ])  # fmt: skip
     return model
 
 
