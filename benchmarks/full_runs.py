@@ -5,7 +5,12 @@ A run takes hours on a processor: 50 minutes on two cores with AMX, about three 
 can be stopped at any time, and goes on where it was when it is started again: FOLDER has a
 checkpoint of each run, not older than a minute. A line for each run goes to results/full_runs.jsonl
 when it ends; runs that are there are not repeated. `--arm NAME --seed N` makes one run only,
-`--table` prints what is there. The arms, and what counts as failed, are those of collapse_study.py.
+`--table` prints what is there; `--record` writes the runs that notebook 07 replays. The arms are
+those of collapse_study.py.
+
+Decided before the first run: a run has FAILED when fewer than 0.83 of the held-out images are right
+after the last epoch, or when the loss was no number. By that line the notebook counts d2l's runs of
+this network, too; their good ones have about 0.87.
 
 All choices are made on held-out training images. What the test images say is stored with each run
 and printed by `--table --test`, once, when the choice has been made.
@@ -15,6 +20,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+from collections import deque
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,21 +29,26 @@ from typing import Any
 
 from collapse_study import ARMS, classes, has_failed, rounded
 from runs import Row, make, spread, stored
+from safetensors.torch import load_file
+from torch import nn
 
 from nin_lib import network
 from nin_lib import torch as nin
-from nin_lib.data import load
+from nin_lib.collapse import CollapseMonitor
+from nin_lib.data import CLASSES, load
 from nin_lib.engine.device import plan
-from nin_lib.history import EpochEnd, Event, Step
+from nin_lib.history import COLUMNS, EpochEnd, Event, History, Step
 from nin_lib.recipe import RECIPES, SIZES
 from nin_lib.train import evaluate, fit, predict
 from nin_lib.watch import default as progress
 
 RESULTS = Path(__file__).parent / "results" / "full_runs.jsonl"
-CHOSEN = ("default, rate 0.2", "default", "published")
+RECORDED = Path(__file__).parents[1] / "nin_lib" / "recorded"
+FAILED = 0.83
+CHOSEN = ("default", "published")
 SEEDS = range(3)
 SIZE = SIZES["full"]
-WINDOW = 10  # steps in one point of the stored training loss
+WINDOW = 20  # steps in one point of the stored curves
 
 
 def one_run(arm: str, seed: int, keep: Path) -> Row:
@@ -47,48 +59,103 @@ def one_run(arm: str, seed: int, keep: Path) -> Row:
     folder = keep / f"{arm}, seed {seed}"
     folder.mkdir(parents=True, exist_ok=True)
     seen = folder / "seen.jsonl"  # survives a stop; what was seen twice counts once, the last time
-    losses: list[float] = []
+    recent: deque[Step] = deque(maxlen=WINDOW)
 
-    def note(row: Row) -> None:
+    def note(**row: Any) -> None:
         with seen.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(row) + "\n")
+            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
 
     def watch(event: Event) -> None:
         if isinstance(event, Step):
-            losses.append(float(event.loss))
+            recent.append(event)
             if event.step % WINDOW == 0:
-                note(dict(step=event.step, loss=round(sum(losses) / len(losses), 3)))
-                losses.clear()
+                images = sum(step.images for step in recent)
+                note(
+                    step=event.step,
+                    loss=round(sum(float(step.loss) * step.images for step in recent) / images, 3),
+                    accuracy=round(sum(int(step.correct) for step in recent) / images, 3),
+                    shares=own_shares(monitor),
+                )
         elif isinstance(event, EpochEnd):
             logits = predict(model, data.val, SIZE.input_size, plan=machine)
-            note(rounded(event.row) | classes(logits, data.val.labels))
+            note(**rounded(event.row), **classes(logits, data.val.labels))
 
+    monitor = CollapseMonitor(lambda words: note(told=words), CLASSES)
+    about: Row = {"plan": machine.about()}
     problem = ""
+    rows: list[Row] = []
     try:
-        history = fit(
+        history = ended(model, folder / "run") or fit(
             model, data, how, epochs=SIZE.epochs, batch_size=SIZE.batch_size,
             input_size=SIZE.input_size, seed=seed, plan=machine,
-            observers=[watch, progress()], out=folder / "run",
+            observers=[monitor, watch, progress()], out=folder / "run",
         )  # fmt: skip
         if len(history.rows) < SIZE.epochs:
             raise SystemExit("interrupted; started again, the run goes on")
+        about, rows = history.about, history.rows
     except FloatingPointError as error:
         problem = str(error)
     test = evaluate(model, data.test, SIZE.input_size, plan=machine)
-    return what_was_seen(seen) | dict(
-        problem=problem, test_loss=round(test[0], 4), test_accuracy=round(test[1], 4),
-        plan=machine.about(),
-    )  # fmt: skip
+    return what_was_seen(seen, rows) | dict(
+        problem=problem, test_loss=round(test[0], 4), test_accuracy=round(test[1], 4), about=about
+    )
 
 
-def what_was_seen(file: Path) -> dict[str, Any]:
-    rows = stored(file)
+def ended(model: nn.Module, kept: Path) -> History | None:
+    """What is kept of a run that ended, and was cut off before its line was written."""
+    if not (kept / "history.json").exists():
+        return None
+    model.load_state_dict(load_file(kept / "model.safetensors"))
+    return History.from_json((kept / "history.json").read_text(encoding="utf-8"))
+
+
+def own_shares(monitor: CollapseMonitor) -> list[float | None]:
+    """What the monitor saw last: for each class, of its own images, the share above 0."""
+    last = monitor.shares[-1][1] if monitor.shares else [None] * len(CLASSES)
+    return [share if share is None else round(share, 2) for share in last]
+
+
+def what_was_seen(file: Path, history: list[Row]) -> dict[str, Any]:
+    rows = [rounded(row) for row in history] + stored(file)
     epochs = {row["epoch"]: row for row in rows if "epoch" in row}
-    losses = {row["step"]: row["loss"] for row in rows if "epoch" not in row}
+    steps = {row["step"]: row for row in rows if "step" in row}
     return dict(
         epochs=[epochs[key] for key in sorted(epochs)],
-        train_loss=[losses[key] for key in sorted(losses)],
+        steps=[steps[key] for key in sorted(steps)],
+        told=list(dict.fromkeys(row["told"] for row in rows if "told" in row)),
     )
+
+
+def recorded(run: Row) -> Row:
+    """The run as `nin_lib.recorded.run` reads it. Points are at the end of their window."""
+    each = run["epochs"]
+    per_epoch = math.ceil(run["about"]["images"] / SIZE.batch_size)
+    steps = [row | {"x": round(row["step"] / per_epoch, 4)} for row in run["steps"]]
+    series = {
+        f"train_{key}": [[row["x"], row[key]] for row in steps if row[key] is not None]
+        for key in ("loss", "accuracy")
+    } | {key: [[row["epoch"], row[key]] for row in each] for key in ("val_loss", "val_accuracy")}
+    judged = [row for row in steps if any(share is not None for share in row["shares"])]
+    return dict(
+        about=run["about"] | {"network": SIZE.network},
+        rows=[{key: row[key] for key in COLUMNS} for row in each],
+        series=series,
+        classes=dict(
+            names=CLASSES,
+            x=[row["x"] for row in judged],
+            shares=list(zip(*(row["shares"] for row in judged), strict=True)),
+        ),
+        told=run["told"],
+    )
+
+
+def record(runs: list[Row]) -> None:
+    """Write the run with the first seed of each arm to nin_lib/recorded/full-ARM.json."""
+    for run in runs:
+        if run["seed"] == SEEDS[0]:
+            text = json.dumps(recorded(run), ensure_ascii=False, separators=(",", ":"))
+            file = RECORDED / f"full-{run['arm']}.json"
+            file.write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
 def table(runs: list[Row], test: bool) -> str:
@@ -103,7 +170,7 @@ def table(runs: list[Row], test: bool) -> str:
             held_out = [run["epochs"][-1]["val_accuracy"] for run in mine if not run["problem"]]
             columns = [held_out, [run["test_accuracy"] for run in mine]][: 1 + test]
             words = [spread(column, ".3f") if column else "–" for column in columns]
-            failed = f"{sum(map(has_failed, mine))} of {len(mine)}"
+            failed = f"{sum(has_failed(run, FAILED) for run in mine)} of {len(mine)}"
             lines.append(f"| {arm} | {failed} | {' | '.join(words)} |")
     return "\n".join(lines)
 
@@ -115,8 +182,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="runs with this seed only")
     parser.add_argument("--table", action="store_true", help="print what is there, run nothing")
     parser.add_argument("--test", action="store_true", help="print what the test images say, too")
+    parser.add_argument("--record", action="store_true", help="write what the notebook replays")
     options = parser.parse_args()
-    if not options.table:
+    if options.record:
+        record(stored(RESULTS))
+    elif not options.table:
         if options.keep is None:
             parser.error("--keep FOLDER is needed: a run takes hours, and should not be lost")
         wanted = [

@@ -1,10 +1,10 @@
 """Does the class run learn in every framework? `python benchmarks/three_frameworks.py`.
 
 Five seeds in PyTorch, Keras and JAX: the network, images and epochs of the class size, the
-chapter's default recipe, float32, each run in a process of its own. The frameworks start their
-layers differently, and none as the recipe says. So the first weights of a seed are drawn by
-`nin_lib.weights.initial`, as the recipe says, and are the same in all three, as are the images and
-their order. The masks of dropout and the rounding are each framework's own.
+chapter's default recipe at a rate of 0.05, float32, each run in a process of its own. The
+frameworks start their layers differently, and none as the recipe says. So the first weights of a
+seed are drawn by `nin_lib.weights.initial`, as the recipe says, and are the same in all three, as
+are the images and their order. The masks of dropout and the rounding are each framework's own.
 
 A line for each run goes to results/three_frameworks.jsonl when it ends; runs that are there are
 not repeated. `--table` prints what is there.
@@ -20,7 +20,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from runs import Row, curves, main
+from runs import SLOWER_DEFAULT, Row, curves, main
 
 RESULTS = Path(__file__).parent / "results" / "three_frameworks.jsonl"
 PACKAGES = {"torch": ("torch",), "tensorflow": ("tensorflow", "keras"), "jax": ("jax", "flax")}
@@ -42,9 +42,9 @@ def held_out_curve(framework: str, seed: int) -> list[float]:
     """Held-out accuracy after each epoch."""
     from nin_lib import network, weights
     from nin_lib.data import load
-    from nin_lib.recipe import SIZES, recipe
+    from nin_lib.recipe import SIZES
 
-    size, how = SIZES["class"], recipe("default")
+    size, how = SIZES["class"], SLOWER_DEFAULT
     spec = replace(network(size.network), last_relu=how.last_relu)
     plan = dict(epochs=size.epochs, batch_size=size.batch_size, seed=seed, observers=[])
     history = TRAIN[framework](spec, weights.initial(spec, how, seed), load(size.data), how, plan)

@@ -54,12 +54,12 @@ NETWORKS: dict[str, Network] = {
     "one 1×1 less in block 3": with_blocks(FIRST, SECOND, (128, 10)),
     "last block 10-10-10": with_blocks(FIRST, SECOND, (10, 10, 10)),
 }
-DENSE = ("one dense layer 490 → 10", "dense 2352 → 512 → 512 → 10")
-RATE = recipe("default").learning_rate  # 0.05
+AGAIN = ("one dense layer 490 → 10", "dense 2352 → 512 → 512 → 10", "3×3 in place of 1×1")
+RATE = recipe("default").learning_rate  # 0.2
 VARIANTS: dict[str, tuple[Network, float]] = {
     **{name: (spec, RATE) for name, spec in NETWORKS.items()},
-    **{f"learning rate {rate}": (AS_IT_IS, rate) for rate in (0.02, 0.1, 0.2, 0.4)},
-    **{f"{name}, learning rate 0.2": (NETWORKS[name], 0.2) for name in DENSE},
+    **{f"learning rate {rate}": (AS_IT_IS, rate) for rate in (0.02, 0.05, 0.1, 0.4, 0.8)},
+    **{f"{name}, learning rate 0.05": (NETWORKS[name], 0.05) for name in AGAIN},
 }
 
 

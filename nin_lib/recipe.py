@@ -52,7 +52,7 @@ RECIPES = {
     # As in Dive into Deep Learning and most places since. It often fails: see the notebooks.
     "published": Recipe(0.1, init="xavier"),
     "default": Recipe(
-        0.05,
+        0.2,
         momentum=0.9,
         nesterov=True,
         schedule="one-cycle",

@@ -139,7 +139,7 @@ for name, value in vars(how).items():
     print(f"{name:14}{value}")
 
 # %% [markdown]
-# A word on each: *[momentum](../book/glossary.md#momentum)* keeps part of the previous step, and *nesterov* is a variant of it. *One-cycle*: the learning rate rises over the first fifth of the steps (`warmup`) to 0.05, then falls to almost nothing. *clip*: a gradient longer than 1 is shortened to 1. *kaiming*: first weights scaled so that signals keep their size through ReLUs, and biases that start at zero. *last_relu* False: no ReLU after the last convolution, so that a logit can be negative.
+# A word on each: *[momentum](../book/glossary.md#momentum)* keeps part of the previous step, and *nesterov* is a variant of it. *One-cycle*: the learning rate rises over the first fifth of the steps (`warmup`) to 0.2, then falls to almost nothing. *clip*: a gradient longer than 1 is shortened to 1. *kaiming*: first weights scaled so that signals keep their size through ReLUs, and biases that start at zero. *last_relu* False: no ReLU after the last convolution, so that a logit can be negative.
 
 # %% [markdown] tags=["slide"]
 # **Predict** before you start: where will the training loss be after one epoch, near ln 10 or clearly below? Which will be higher in the first epoch, the accuracy on the training images or on the held-out ones?

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from nin_lib import recorded
 from nin_lib.data import Dataset, load
 from nin_lib.engine.interrupt import Interrupted
 from nin_lib.history import Step
@@ -213,13 +214,25 @@ def test_a_full_run_can_be_stopped_and_goes_on(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "stopped.jsonl").exists()
     (once,), (on,) = (full.stored(tmp_path / f"{name}.jsonl") for name in ("at once", "on"))
     assert once["epochs"] == on["epochs"] and len(once["epochs"][-1]["recall"]) == 10
-    assert len(once["train_loss"]) == len(on["train_loss"]) == 4
+    assert [row["step"] for row in on["steps"]] == [20, 40]
+    assert on["steps"][0] == once["steps"][0]  # the window of the stop is a shorter one
     assert (once["arm"], once["seed"], once["test_accuracy"]) == ("default", 0, on["test_accuracy"])
     assert "test_accuracy" not in capsys.readouterr().out
+    (tmp_path / "on.jsonl").unlink()  # as if it had been cut off before its line was written
+    full.main()
+    assert full.stored(tmp_path / "on.jsonl") == [on]
+    capsys.readouterr()
     full.main()
     said = capsys.readouterr().out
     assert said.splitlines()[0].startswith("| arm |")  # the run is there: only the table
     assert "test accuracy" not in said and "test accuracy" in full.table([on], test=True)
+    monkeypatch.setattr(full, "RECORDED", tmp_path)
+    monkeypatch.setattr(recorded, "FOLDER", tmp_path)
+    full.record([on])
+    run = recorded.run("full-default")
+    assert run.curves().config["series"]["train_loss"][-1] == (2, on["steps"][-1]["loss"])
+    assert run.history.last["val_accuracy"] == on["epochs"][-1]["val_accuracy"]
+    assert len(run.classes["shares"]) == len(run.classes["names"]) == 10
 
 
 def test_a_ratio_is_the_median_of_the_ratios_within_the_rounds():

@@ -49,7 +49,7 @@ def test_events_come_in_order_and_the_history_is_what_they_said(few):
     assert [e.images for e in events if isinstance(e, Step)] == [32, 32, 32, 4] * 2
     assert [e.row for e in events if isinstance(e, EpochEnd)] == history.rows
     assert not events[-1].interrupted
-    assert history.about["recipe"]["learning_rate"] == 0.05
+    assert history.about["recipe"]["learning_rate"] == recipe("default").learning_rate
 
 
 def test_the_last_small_batch_counts_as_it_should(few):
@@ -239,17 +239,18 @@ def test_training_on_the_mini_set_learns(seed):
 
 def test_the_one_cycle_schedule():
     how, steps = recipe("default"), 1000
+    top = how.learning_rate
     rates = [learning_rate(how, step, steps) for step in range(steps)]
-    assert rates[0] == pytest.approx(0.05 / 25)
-    assert max(rates) == rates[200] == pytest.approx(0.05)
+    assert rates[0] == pytest.approx(top / 25)
+    assert max(rates) == rates[200] == pytest.approx(top)
     assert rates[:201] == sorted(rates[:201]) and rates[200:] == sorted(rates[200:], reverse=True)
     assert 0 < rates[-1] < 1e-5
     assert {learning_rate(recipe("published"), s, 10) for s in range(10)} == {0.1}
     assert all(learning_rate(how, s, n) > 0 for n in (1, 2, 3) for s in range(n))
     parameter = [nn.Parameter(torch.zeros(1))]
-    optimizer = torch.optim.SGD(parameter, 0.05)
+    optimizer = torch.optim.SGD(parameter, top)
     peer = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, 0.05, total_steps=1001, pct_start=0.2, cycle_momentum=False
+        optimizer, top, total_steps=1001, pct_start=0.2, cycle_momentum=False
     )
     for step in range(0, 1000):
         assert rates[step] == pytest.approx(peer.get_last_lr()[0], rel=0.05, abs=1e-6)
