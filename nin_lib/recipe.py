@@ -51,6 +51,7 @@ class Recipe:
 RECIPES = {
     # As in Dive into Deep Learning and most places since. It often fails: see the notebooks.
     "published": Recipe(0.1, init="xavier"),
+    # What learnt with every seed; chosen on held-out images (benchmarks/collapse_study.py).
     "default": Recipe(
         0.2,
         momentum=0.9,

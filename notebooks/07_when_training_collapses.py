@@ -373,9 +373,10 @@ for name, momentum in {"plain": False, "with momentum": True}.items():
               f"  ({len(mine)} runs)")
         share[name, where] = back / dead
 assert 0.4 > share["plain", "learning"] > 2 * share["plain", "at ln 10"] > 0
+assert share["with momentum", "learning"] == 1
 
 # %% [markdown]
-# Some do, and in runs that learn more than twice as often as at ln 10 (with momentum the runs are too few to say), so a death is not final as long as something else still learns: what the living classes do to the features below may happen to lift the dead one. (And "dead" was judged on the held-out images, with dropout off. In training, another image or another half of the features may let a little through.)
+# Some do, and in runs that learn more than twice as often as at ln 10 (with momentum, all of the few that had died in a run that learns), so a death is not final as long as something else still learns: what the living classes do to the features below may happen to lift the dead one. (And "dead" was judged on the held-out images, with dropout off. In training, another image or another half of the features may let a little through.)
 #
 # Final is only one state: *all* logits are 0 on *all* training images, whatever dropout hides, and no momentum is left. Then no gradient flows anywhere, and nothing moves any more. And at the other end there are runs in which no class was dead after any epoch, for all their last ReLU (what the names mean is said further down):
 
@@ -540,13 +541,54 @@ for arm in arms:
 less = [arm for arm, words in verdicts.items() if words == "fails less often"]
 print("told apart from the published recipe:", "; ".join(less))
 assert {"default", "published, batch normalisation"} <= set(less)
-print("default, last ReLU: failed", failures("default, last ReLU")[0])
-assert failures("default, last ReLU")[0] == 0
+around = [arm for arm in arms if arm.startswith("default,")]
+print("around the default, failed:", sum(failures(arm)[0] for arm in around))
+assert not any(failures(arm)[0] for arm in ("default", *around))
 
 # %% [markdown]
 # Read a row with its interval, never its dots alone. (The default is set beside the published recipe, all others beside the one that they change.) Intervals that do not overlap tell two recipes apart. That is a cautious rule: where it says *cannot tell*, there may be a difference, and more seeds may show it.
 #
-# So of the four changes you could choose from, **batch normalisation** is the one that these runs tell apart from the published recipe. Whether the others help, and how much, they do not say. The default recipe does it without another layer. It changes several things at once; and at this size it does not need all of them, for with the last ReLU put back none of its runs failed either. So the last ReLU alone is not the trouble. And is a run that failed one with dead classes?
+# So of the four changes you could choose from, **batch normalisation** is the one that these runs tell apart from the published recipe. Whether the others help, and how much, they do not say: for that they are too few. The default recipe does it without another layer. In its own row no run failed, and the interval beside it says what that does not exclude.
+#
+# The default changes several things at once. Which of them matter? Failures cannot tell, for around the default nothing failed, whichever part was taken back. Accuracy may. **Predict:** which part does the default miss most?
+
+# %%
+def ends(arm):
+    """seed → held-out accuracy after the last epoch."""
+    return {run["seed"]: run["accuracy"][-1] for run in study
+            if run["arm"] == arm}
+
+
+centre = ends("default")
+print(f"{'':30}runs   least  median    most  behind the default")
+least, middle, most = np.percentile(list(centre.values()), [0, 50, 100])
+print(f"{'default':30}{len(centre):>4}{least:8.3f}{middle:8.3f}{most:8.3f}")
+for arm in around:
+    mine = ends(arm)
+    least, middle, most = np.percentile(list(mine.values()), [0, 50, 100])
+    behind = sum(mine[seed] < centre[seed] for seed in mine)
+    print(f"{arm:30}{len(mine):>4}{least:8.3f}{middle:8.3f}{most:8.3f}"
+          f"  with {behind} of {len(mine)} seeds")
+worst = min(around, key=lambda arm: np.median(list(ends(arm).values())))
+assert worst == "default, no momentum"
+assert max(ends(worst).values()) < min(centre.values())
+
+# %% [markdown]
+# Momentum, by far; after it the higher learning rate. (The [exercises to notebook 5](exercises/05_training.ipynb) compare more rates, with ten seeds each.) Where a row has three runs, three coins would all fall to the same side once in four times, so do not read more than this into it.
+#
+# And the **last ReLU**, of which so much was said? **Predict:** when it is put back into the default recipe, do classes die?
+
+# %%
+print("default, last ReLU: classes dead after each epoch")
+for run in study:
+    if run["arm"] == "default, last ReLU":
+        print(f"    seed {run['seed']}:", *map(len, run["dead"]))
+        assert not run["dead"][-1]
+
+# %% [markdown]
+# Some do, early on, and all of them come back. So that ReLU alone is not the trouble. It makes a death possible; whether the rest of the network still learns, and brings the class back, is up to the rest of the recipe.
+#
+# Is a run that failed one with dead classes, then?
 
 # %%
 print("runs with a last ReLU   a class dead in the end   none dead")
