@@ -574,7 +574,7 @@ assert worst == "default, no momentum"
 assert max(ends(worst).values()) < min(centre.values())
 
 # %% [markdown]
-# Momentum, by far; after it the higher learning rate. (The [exercises to notebook 5](exercises/05_training.ipynb) compare more rates, with ten seeds each.) Where a row has three runs, three coins would all fall to the same side once in four times, so do not read more than this into it.
+# Momentum, by far; after it the higher learning rate. (The [exercises to notebook 5](exercises/05_training.ipynb) compare more rates, with ten seeds each.) Where a row has three runs, three coins would all fall to the same side once in four times, so do not read more than this into it. (And a seed gives two runs the same images in the same order. The same first weights it gives them on one kind of processor only, and these runs were made on two.)
 #
 # And the **last ReLU**, of which so much was said? **Predict:** when it is put back into the default recipe, do classes die?
 
