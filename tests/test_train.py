@@ -285,19 +285,40 @@ def test_plans(monkeypatch):
     assert str(Plan("cpu", keep_memory=True)) == "cpu, float32, channels last, memory kept"
     with pytest.raises(ValueError, match="precision must be one of .*float16, got 'int8'"):
         plan("cpu", "int8")
-    amx = {"amx_bf16": True, "avx512_bf16": True}
-    monkeypatch.setattr(device.torch.cpu, "get_capabilities", lambda: amx)
-    monkeypatch.setattr(device.torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
-    assert plan("cpu").precision == "bfloat16"
-    assert plan("cpu", "float32").precision == "float32"
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    assert plan("cpu").precision == "float32"
-    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
-    monkeypatch.setattr(device.torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    assert plan("cpu").precision == "float32"
     monkeypatch.setattr(device.sys, "platform", "win32")
     assert plan("cpu").keep_memory is False and device.set_allocator({-4: 0}) is False
+
+
+INTEL = dict(cpu_name="Intel Xeon", avx512_bf16=True)
+
+
+@pytest.mark.parametrize(
+    ("processor", "kernels", "limit", "precision"),
+    [
+        (dict(INTEL, amx_bf16=True), "AVX512", None, "bfloat16"),
+        (dict(INTEL, amx_bf16=True), "AVX512", "AVX512_CORE_AMX", "bfloat16"),
+        (dict(INTEL, amx_bf16=True), "AVX512", "AVX512_CORE_BF16", "float32"),
+        (dict(INTEL, amx_bf16=True), "AVX512", "AVX2", "float32"),
+        (dict(INTEL, amx_bf16=True), "AVX2", None, "float32"),
+        (dict(INTEL, amx_bf16=False), "AVX512", None, "float32"),
+        (dict(cpu_name="AMD EPYC", avx512_bf16=True), "AVX512", None, "bfloat16"),
+        (dict(cpu_name="AMD EPYC", avx512_bf16=True), "AVX512", "AVX512_CORE_BF16", "bfloat16"),
+        (dict(cpu_name="AMD EPYC", avx512_bf16=True), "AVX512", "AVX512_CORE_VNNI", "float32"),
+        (dict(cpu_name="AMD EPYC", avx512_bf16=True), "AVX2", None, "float32"),
+        (dict(cpu_name="AMD EPYC", avx512_bf16=False), "AVX2", None, "float32"),
+    ],
+)
+def test_the_precision_follows_the_processor(monkeypatch, processor, kernels, limit, precision):
+    from nin_lib.engine import device
+
+    monkeypatch.setattr(device.torch.cpu, "get_capabilities", lambda: processor)
+    monkeypatch.setattr(device.torch.backends.cpu, "get_cpu_capability", lambda: kernels)
+    if limit:
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    else:
+        monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    assert plan("cpu").precision == precision
+    assert plan("cpu", "float32").precision == "float32"
 
 
 def test_a_pytorch_that_cannot_be_asked_about_the_processor(monkeypatch):
