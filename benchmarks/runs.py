@@ -28,14 +28,16 @@ def stored(file: Path) -> list[Row]:
 def make(file: Path, wanted: Iterable[Row], run: Callable[..., Row]) -> None:
     """Call `run(**settings)` for each of the settings in `wanted` that `file` does not have yet.
 
-    What the test images say is stored and not printed: choices are made without it.
+    What the test images say is stored and not printed: choices are made without it. Nor are single
+    steps, which are many.
     """
     done = stored(file)
     for settings in wanted:
         if any(settings.items() <= row.items() for row in done):
             continue
         row = settings | run(**settings)
-        print({key: row[key] for key in row if not key.startswith("test_")}, flush=True)
+        shown = (key for key in row if not key.startswith("test_") and key != "steps")
+        print({key: row[key] for key in shown}, flush=True)
         with file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(row) + "\n")
 

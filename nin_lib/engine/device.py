@@ -3,8 +3,8 @@
 A rule and not a stopwatch, so that the same machine always chooses the same. Measured on 2 cores,
 images per second of a training step in one run each:
 
-* With AMX bfloat16 was 2 to 3 times as fast as float32. With AVX-512 and its bf16 instructions only,
-  it depends on who built the processor: slower on an Intel Xeon (class size 470 against 594,
+* With AMX bfloat16 was 2 to 3 times as fast as float32. With AVX-512 and its bf16 instructions
+  only, it depends on who built the processor: slower on an Intel Xeon (class size 470 against 594,
   224×224 36 against 41), faster on an AMD EPYC (997 against 569, and 84 against 42). So on a CPU
   bfloat16 is chosen where there is AMX, and on AMD's processors with bf16 instructions.
 * Channels-last layout and memory kept by the allocator: 594 against 445 at class size; at 224×224

@@ -83,10 +83,11 @@ class Run:
 
 
 def run(name: str) -> Run:
-    """A recorded class run.
+    """A recorded run.
 
-    "class-collapse": the published recipe; "class-kaiming": the same with Kaiming's first weights;
-    "class-default": the default recipe. All with seed 0, made by tools/record_collapse.py.
+    At class size "class-collapse": the published recipe; "class-kaiming": the same with Kaiming's
+    first weights; "class-default": the default recipe (tools/record_collapse.py). "full-default":
+    the default recipe at 224×224, ten epochs (benchmarks/full_runs.py). All with seed 0.
     Raises `ValueError`, with the names there are, for another name.
     """
     known = {path.stem: path for path in sorted(FOLDER.glob("*.json"))}
