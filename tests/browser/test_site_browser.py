@@ -71,8 +71,8 @@ def test_every_page_is_clean(book, site, playwright, scheme):
 
 
 def still_asleep(page, seconds=20):
-    """How many instruments do not come to life, however slow the machine."""
-    sleeping = page.locator("[data-config]:not(:has(> .nin))")
+    """How many instruments do not come to life, or get no title, however slow the machine."""
+    sleeping = page.locator("[data-config]:not(:has(> .nin)), .nin h3:empty:visible")
     for _ in range(5 * seconds):
         page.wait_for_timeout(200)
         if not sleeping.count():
