@@ -15,9 +15,12 @@ held-out images is recognised, and DEAD when none of them has a positive logit f
 are of held-out training images; the test images are left alone.
 
 One arm was added when 136 of the 240 runs around the published recipe had been made, to test an
-explanation: "published, Kaiming, no last ReLU". If a slow start and dead classes are two troubles, and each
-of the two changes mends one of them, then both together should fail less often than either alone.
-That was written down before the arm's first run.
+explanation: "published, Kaiming, no last ReLU". If a slow start and dead classes are two troubles,
+and each of the two changes mends one of them, then both together should fail less often than either
+alone. That was written down before the arm's first run.
+
+A run takes about 80 seconds of one core. All are in float32 on one thread, on whatever machine, so
+that precision is no difference between two arms.
 """
 
 from __future__ import annotations
