@@ -642,7 +642,7 @@ assert all(run in stayed for run in worst[:len(stayed)])
 assert min(run["seed"] for run in stayed) == 8
 
 # %% [markdown]
-# Some do, early on, and in most runs all of them come back. In some they never do, and these are the worst runs of the row; the one that failed is among them. So the ReLU makes a death possible, even in a recipe that learns as fast as this one. How often it happens, and whether the rest of the network brings the class back, is up to the rest of the recipe. And a few seeds can hide it: in the first eight of these rows, whoever had stopped there, every class came back.
+# Some do, early on, and in most runs all of them come back. In some they never do, and these are the worst runs of the row; the one that failed is among them. So the ReLU makes a death possible, even in a recipe that learns as fast as this one. How often it happens, and whether the rest of the network brings the class back, is up to the rest of the recipe. And a few seeds can hide it: after the first eight of these runs one would have said that every class comes back.
 #
 # Is a run that failed one with dead classes, then?
 
