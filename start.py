@@ -222,11 +222,21 @@ def copy_notebooks(originals: Path, copies: Path) -> list[str]:
     return new
 
 
+def keep_lab_quiet() -> None:
+    """Or JupyterLab greets a newcomer with a question about news. A user's choice outranks it."""
+    file = VENV / "share/jupyter/lab/settings/overrides.json"
+    if not file.exists():
+        quiet = {"fetchNews": "false", "checkForUpdates": False}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"@jupyterlab/apputils-extension:notification": quiet}))
+
+
 def open_lab(folder: Path, arguments: tuple[str, ...]) -> int:
     """Open JupyterLab on the folder's first notebook, with LAB_ARGS from the environment."""
     first = min(folder.glob("*.ipynb"), default=None)
     if first is None:
         raise Failed(f"There is no notebook in {folder.name}/ yet.")
+    keep_lab_quiet()
     more = shlex.split(os.environ.get("LAB_ARGS", ""), posix=os.name == "posix")
     return run("-m", "jupyterlab", str(first), f"--ServerApp.root_dir={ROOT}", *more, *arguments)
 

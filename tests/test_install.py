@@ -233,6 +233,17 @@ def test_lab_opens_the_first_copy(start, tmp_path, monkeypatch, capsys):
     assert more == ["--no-browser", "--port", "9000", "--ip=0.0.0.0"]
 
 
+def test_jupyterlab_asks_nothing_unless_there_are_settings_already(start):
+    start.keep_lab_quiet()
+    (file,) = start.VENV.rglob("overrides.json")
+    assert json.loads(file.read_text())["@jupyterlab/apputils-extension:notification"] == {
+        "fetchNews": "false", "checkForUpdates": False,
+    }  # fmt: skip
+    file.write_text("{}")
+    start.keep_lab_quiet()
+    assert file.read_text() == "{}"
+
+
 # ---- installing
 
 
