@@ -195,25 +195,25 @@ def table(runs: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def short(run: Row) -> Row:
+def short(run: Row, below: float = FAILED) -> Row:
     """What the notebook needs of a run: see `nin_lib.recorded.study`."""
     centre, changes = ARMS[run["arm"]]
     how = replace(RECIPES[centre], **{k: v for k, v in changes.items() if k.islower()})
     epochs = run["epochs"]
     return dict(
         arm=run["arm"], seed=run["seed"], last_relu=how.last_relu, momentum=how.momentum,
-        failed=has_failed(run),
+        failed=has_failed(run, below),
         loss=[row["val_loss"] for row in epochs],
         accuracy=[row["val_accuracy"] for row in epochs],
         dead=[[c for c, share in enumerate(row["positive"]) if share == 0] for row in epochs],
     )  # fmt: skip
 
 
-def summarise(runs: list[Row]) -> str:
+def summarise(runs: list[Row], below: float = FAILED) -> str:
     """A line of JSON for each run, by arm and seed."""
     arms = list(ARMS)
     runs = sorted(runs, key=lambda run: (arms.index(run["arm"]), run["seed"]))
-    return "".join(json.dumps(short(run), separators=(",", ":")) + "\n" for run in runs)
+    return "".join(json.dumps(short(run, below), separators=(",", ":")) + "\n" for run in runs)
 
 
 def main() -> None:

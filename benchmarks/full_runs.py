@@ -5,8 +5,8 @@ A run takes hours on a processor: two on two cores of an AMD EPYC with bf16 inst
 AMX, more without either. So it can be stopped at any time, and goes on where it was when it is
 started again: FOLDER has a checkpoint of each run, not older than a minute. A line for each run
 goes to results/full_runs.jsonl when it ends; runs that are there are not repeated. `--arm NAME
---seed N` makes one run only, `--table` prints what is there; `--record` writes the runs that
-notebook 07 replays. The arms are those of collapse_study.py.
+--seed N` makes one run only, `--table` prints what is there; `--record` writes what notebook 07
+reads. The arms are those of collapse_study.py.
 
 Decided before the first run: a run has FAILED when fewer than 0.83 of the held-out images are right
 after the last epoch, or when the loss was no number. By that line the notebook counts d2l's runs of
@@ -27,7 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from collapse_study import ARMS, classes, has_failed, rounded
+from collapse_study import ARMS, classes, has_failed, rounded, summarise
 from runs import Row, make, spread, stored
 from safetensors.torch import load_file
 from torch import nn
@@ -150,7 +150,9 @@ def recorded(run: Row) -> Row:
 
 
 def record(runs: list[Row]) -> None:
-    """Write the run with the first seed of each arm to nin_lib/recorded/full-ARM.json."""
+    """Write nin_lib/recorded/full_runs.jsonl, and the first seed of each arm as full-ARM.json."""
+    file = RECORDED / "full_runs.jsonl"
+    file.write_text(summarise(runs, FAILED), encoding="utf-8", newline="\n")
     for run in runs:
         if run["seed"] == SEEDS[0]:
             text = json.dumps(recorded(run), ensure_ascii=False, separators=(",", ":"))
@@ -182,7 +184,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="runs with this seed only")
     parser.add_argument("--table", action="store_true", help="print what is there, run nothing")
     parser.add_argument("--test", action="store_true", help="print what the test images say, too")
-    parser.add_argument("--record", action="store_true", help="write what the notebook replays")
+    parser.add_argument("--record", action="store_true", help="write what the notebook reads")
     options = parser.parse_args()
     if options.record:
         record(stored(RESULTS))

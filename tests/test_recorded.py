@@ -1,7 +1,6 @@
 """What comes with the package: a trained network, as good as is on record, and runs to replay."""
 
 import importlib
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -53,18 +52,18 @@ def test_two_loads_are_equal_and_apart():
 
 
 RUNS = ("class-collapse", "class-default", "class-kaiming")
-FULL = "full-default"
+FULL = ("full-default",)
 
 
-@pytest.mark.parametrize("name", (*RUNS, FULL))
+@pytest.mark.parametrize("name", (*RUNS, *FULL))
 def test_a_recorded_run_says_what_it_was_made_of_and_on(name):
     run = recorded.run(name)
     about = run.history.about
     assert len(run.history.rows) == about["epochs"]
     assert network(about["network"]) and about["seed"] == 0
-    assert about["data"] == ("full" if name == FULL else "mini")
+    assert about["data"] == ("full" if name in FULL else "mini")
     assert {"processor", "threads", "instruction_set", "torch", "numpy"} <= set(about["plan"])
-    assert (recorded.FOLDER / f"{name}.json").stat().st_size < (40_000 if name == FULL else 15_000)
+    assert (recorded.FOLDER / f"{name}.json").stat().st_size < (40_000 if name in FULL else 15_000)
 
 
 def test_they_are_the_runs_that_their_names_say():
@@ -78,22 +77,26 @@ def test_they_are_the_runs_that_their_names_say():
     assert any("dead: " in words for words in collapse.told) and not default.told
 
 
-def test_the_full_run_is_the_one_with_the_first_seed_on_record(monkeypatch):
+@pytest.mark.parametrize("name", FULL)
+def test_a_full_run_has_the_recipe_of_its_name(name):
+    about = recorded.run(name).history.about
+    assert about["recipe"] == asdict(recipe(name.removeprefix("full-")))
+    assert [about[key] for key in ("network", "epochs", "images")] == ["chapter", 10, 55_000]
+
+
+def test_what_is_recorded_of_the_full_runs_is_made_from_their_results(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "benchmarks"))
     made = importlib.import_module("full_runs")
-    full = recorded.run(FULL)
-    assert full.history.about["recipe"] == asdict(recipe("default"))
-    assert [full.history.about[key] for key in ("network", "epochs", "images")] == [
-        "chapter", 10, 55_000,
-    ]  # fmt: skip
-    stored = {(run["arm"], run["seed"]): run for run in made.stored(made.RESULTS)}
-    text = made.recorded(stored["default", 0])
-    assert json.loads((recorded.FOLDER / f"{FULL}.json").read_text(encoding="utf-8")) == json.loads(
-        json.dumps(text)
-    )
+    monkeypatch.setattr(made, "RECORDED", tmp_path)
+    made.record(made.stored(made.RESULTS))
+    files = {file.name: file.read_text(encoding="utf-8") for file in tmp_path.iterdir()}
+    assert files.keys() == {file.name for file in recorded.FOLDER.glob("full*")}
+    for name, text in files.items():
+        kept = (recorded.FOLDER / name).read_text(encoding="utf-8")
+        assert kept == text, "run full_runs.py --record"
 
 
-@pytest.mark.parametrize("name", (*RUNS, FULL))
+@pytest.mark.parametrize("name", (*RUNS, *FULL))
 def test_a_replay_shows_the_points_that_were_recorded(name, capsys):
     run = recorded.run(name)
     curves = run.curves("again", below={"the same": run})
@@ -105,7 +108,7 @@ def test_a_replay_shows_the_points_that_were_recorded(name, capsys):
     if len(run.classes["x"]) <= LANE_LIMIT:
         assert [shown["x"], shown["shares"]] == [run.classes["x"], run.classes["shares"]]
     else:  # neighbours are joined
-        assert name == FULL and len(shown["x"]) <= LANE_LIMIT
+        assert name in FULL and len(shown["x"]) <= LANE_LIMIT
         assert shown["x"][-1] > run.classes["x"][-3] and len(shown["shares"]) == 10
     assert curves.config["status"] == "finished" and curves.config["kept"][0]["name"] == "the same"
     assert f"{run.history.last['val_accuracy']:.3f}" in curves.to_text()
@@ -117,7 +120,7 @@ def test_other_runs_are_refused():
         recorded.run("x")
 
 
-# ---- the study's summary
+# ---- the summaries of the study, and of the runs at full size
 
 
 def test_the_summary_is_what_the_study_makes_of_its_results(monkeypatch):
@@ -127,13 +130,14 @@ def test_the_summary_is_what_the_study_makes_of_its_results(monkeypatch):
     assert study.SUMMARY.read_text(encoding="utf-8") == made, "run collapse_study.py --summary"
 
 
-def test_the_summary_can_be_read():
-    runs = recorded.study()
+@pytest.mark.parametrize(("file", "epochs", "line"), [("study", 6, 0.60), ("full_runs", 10, 0.83)])
+def test_a_summary_can_be_read(file, epochs, line):
+    runs = getattr(recorded, file)()
     assert len({(run["arm"], run["seed"]) for run in runs}) == len(runs) > 0
     for run in runs:
-        assert len(run["loss"]) == len(run["accuracy"]) == len(run["dead"]) <= 6
+        assert len(run["loss"]) == len(run["accuracy"]) == len(run["dead"]) <= epochs
         assert all(set(dead) <= set(range(10)) for dead in run["dead"])
-        assert run["failed"] == (len(run["loss"]) < 6 or run["accuracy"][-1] < 0.60)
+        assert run["failed"] == (len(run["loss"]) < epochs or run["accuracy"][-1] < line)
 
 
 # ---- the variants

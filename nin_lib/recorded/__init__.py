@@ -108,6 +108,11 @@ def study() -> list[dict[str, Any]]:
     return lines_of("collapse_study.jsonl")
 
 
+def full_runs() -> list[dict[str, Any]]:
+    """The runs of benchmarks/full_runs.py: ten epochs at 224×224. The keys are those of `study`."""
+    return lines_of("full_runs.jsonl")
+
+
 def variants() -> list[dict[str, Any]]:
     """The runs of benchmarks/variants.py: the class network with one change, over several seeds.
 
