@@ -38,7 +38,7 @@ def read(name: str) -> dict[str, Any]:
 
 
 def page() -> str:
-    new, old = read("training"), read("training-AVX2")
+    new, old, amx = read("training"), read("training-AVX2"), read("training-AMX")
     others = [record for name, record in new["peers"].items() if name != "ours"]
     return TEXT.read_text(encoding="utf-8").format(
         alt=alt(new),
@@ -52,6 +52,12 @@ def page() -> str:
         figures=figures(new),
         ratios=ratios(new),
         old_figures=figures(old),
+        amx_ratio=f"{end_to_end(amx, 'ours', training.BASE):.2f}",
+        amx_keras=f"{end_to_end(amx, 'ours', 'keras-fast'):.2f}",
+        amx_date=amx["about"]["date"][:10],
+        amx_rounds=amx["about"]["rounds"],
+        amx_figures=figures(amx),
+        amx_halved=f"{step(amx, 'pytorch-fast', 'pytorch-channels-last'):.2f}",
         **profile(),
         layout=f"{step(new, 'pytorch-channels-last', 'pytorch'):.2f}",
         kept=f"{step(new, 'ours', 'pytorch-channels-last'):.2f}",

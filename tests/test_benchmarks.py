@@ -48,6 +48,10 @@ def test_what_the_page_says_in_words(page):
     new, old = page.read("training"), page.read("training-AVX2")
     assert page.faster(new).keys() == {"keras"}
     assert page.faster(old) == {}
+    amx = page.read("training-AMX")
+    assert amx["about"]["hardware"]["flags"]["amx_bf16"] and amx["about"]["finished"]
+    assert page.faster(amx) == {} and page.end_to_end(amx, "ours", "keras-fast") < 1.05
+    assert "bfloat16, channels last, memory kept" in amx["peers"]["ours"]["about"]
     assert new["about"]["finished"] and old["about"]["finished"]
     assert not new["about"]["hardware"]["flags"]["amx_bf16"] and not new["skipped"]
     for name in ("pytorch-fast", "keras-fast", "flax-fast"):
