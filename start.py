@@ -52,10 +52,10 @@ class Failed(Exception):
 
 def version_problem(version: tuple) -> str:
     """What to tell someone whose Python is too old or too new; nothing if it will do."""
-    if (3, 11) <= tuple(version[:2]) <= (3, 13):
+    if (3, 11) <= tuple(version[:2]) <= (3, 14):
         return ""
     return (
-        "The chapter needs Python 3.11, 3.12 or 3.13, and this is Python %d.%d.\n"
+        "The chapter needs Python 3.11, 3.12, 3.13 or 3.14, and this is Python %d.%d.\n"
         "With one of them installed: python3.12 start.py lab, or make lab PYTHON=python3.12,\n"
         "or on Windows: py -3.12 start.py lab" % tuple(version[:2])
     )
@@ -66,6 +66,11 @@ def install(*extras: str) -> None:
     wanted = ("core", *extras)
     if PYTHON.exists() and not missing(wanted):
         return
+    if "tensorflow" in extras and sys.version_info >= (3, 14):
+        raise Failed(
+            "The tests want TensorFlow, which has no build for Python 3.14 yet. With Python 3.13\n"
+            "or older: delete .venv, then make test PYTHON=python3.13. (All else works here.)"
+        )
     make_venv()
     names = missing(wanted)  # asked again: in a new .venv everything is missing
     say(f"Installing {', '.join(names)}. All that pip says goes to .venv/install.log")

@@ -1,12 +1,12 @@
 """Ten epochs at full size, over several seeds: `python benchmarks/full_runs.py --keep FOLDER`.
 
 The chapter's network at 224×224 on the whole of Fashion-MNIST (`nin data --download` fetches it).
-A run takes hours on a processor: two on two cores of an AMD EPYC with bf16 instructions, less with
-AMX, more without either. So it can be stopped at any time, and goes on where it was when it is
-started again: FOLDER has a checkpoint of each run, not older than a minute. A line for each run
-goes to results/full_runs.jsonl when it ends; runs that are there are not repeated. `--arm NAME
---seed N` makes one run only, `--table` prints what is there; `--record` writes what notebook 07
-reads. The arms are those of collapse_study.py.
+A run takes one to two hours on two cores with AMX, or of an AMD EPYC with bf16 instructions, and
+more on others. So it can be stopped at any time, and goes on where it was when it is started again:
+FOLDER has a checkpoint of each run, not older than a minute. A line for each run goes to
+results/full_runs.jsonl when it ends; runs that are there are not repeated. `--arm NAME --seed N`
+makes one run only, so two can go side by side, each with OMP_NUM_THREADS=1. `--table` prints what
+is there; `--record` writes what notebook 07 reads. The arms are those of collapse_study.py.
 
 Decided before the first run: a run has FAILED when fewer than 0.83 of the held-out images are right
 after the last epoch, or when the loss was no number. By that line the notebook counts d2l's runs of

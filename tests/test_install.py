@@ -97,7 +97,7 @@ def test_environment_has_a_python_that_the_project_supports(project, start):
     python = re.search(r"python=(\d+)\.(\d+)", text("environment.yml"))
     version = int(python[1]), int(python[2])
     assert not start.version_problem(version)
-    assert project["requires-python"] == ">=3.11,<3.14"
+    assert project["requires-python"] == ">=3.11,<3.15"
 
 
 def test_d2l_comes_by_a_command_of_its_own(project):
@@ -136,18 +136,24 @@ def test_start_can_be_read_by_an_old_python():
     ast.parse(text("start.py"), feature_version=(3, 8))
 
 
-@pytest.mark.parametrize("version", [(3, 11), (3, 12), (3, 13, 1, "final", 0)])
+@pytest.mark.parametrize("version", [(3, 11), (3, 12), (3, 13, 1, "final", 0), (3, 14)])
 def test_supported_versions(start, version):
     assert start.version_problem(version) == ""
 
 
-@pytest.mark.parametrize("version", [(3, 8), (3, 10, 13), (3, 14)])
+@pytest.mark.parametrize("version", [(3, 8), (3, 10, 13), (3, 15)])
 def test_other_versions_are_told_which_to_take(start, version, monkeypatch, capsys):
     monkeypatch.setattr(start.sys, "version_info", version)
     assert start.main("lab") == 1
     said = capsys.readouterr().out
-    assert "needs Python 3.11, 3.12 or 3.13" in said
+    assert "needs Python 3.11, 3.12, 3.13 or 3.14" in said
     assert f"this is Python 3.{version[1]}" in said
+
+
+def test_tensorflow_is_not_asked_of_a_python_that_it_has_no_build_for(start, monkeypatch, capsys):
+    monkeypatch.setattr(start.sys, "version_info", (3, 14, 0, "final", 0))
+    assert start.main("test") == 1
+    assert "make test PYTHON=python3.13" in capsys.readouterr().out
 
 
 def test_help_names_every_command(start, capsys):
