@@ -6,6 +6,8 @@ check` reads both halves of a pair and finds what nbval does not look at.
 
 from __future__ import annotations
 
+import base64
+import io
 import shutil
 import subprocess
 import sys
@@ -13,9 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
+from PIL import Image
 
 from tools import notebooks
 
@@ -204,6 +208,31 @@ def test_freezing_drops_widget_views_and_state_and_leaves_its_argument_alone(pai
     assert "execution" not in frozen.cells[1].metadata
     assert "widgets" in nb.metadata
     assert notebooks.WIDGET_VIEW in nb.cells[1].outputs[0].data
+
+
+def png(array: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def test_freezing_gives_a_plot_a_palette_and_leaves_a_photograph_alone(pair: Pair) -> None:
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 256, (200, 3), dtype=np.uint8)
+    plot = colours[rng.integers(0, 200, (64, 64))]
+    photograph = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    see_through = np.zeros((8, 8, 4), np.uint8)
+    nb = pair.read()
+    pictures = [png(plot), png(photograph), png(see_through)]
+    nb.cells[1].outputs = [new_output("display_data", {"image/png": data}) for data in pictures]
+    frozen = notebooks.freeze(nb)
+    light, *others = [output.data["image/png"] for output in frozen.cells[1].outputs]
+    assert others == pictures[1:]
+    assert len(light) < len(pictures[0]) / 2
+    with Image.open(io.BytesIO(base64.b64decode(light))) as image:
+        assert image.mode == "P"
+        np.testing.assert_array_equal(np.asarray(image.convert("RGB")), plot)
+    assert notebooks.freeze(frozen) == frozen
 
 
 # ---------------------------------------------------------------- faults that nbval finds
