@@ -5,8 +5,9 @@ A run takes one to two hours on two cores with AMX, or of an AMD EPYC with bf16 
 more on others. So it can be stopped at any time, and goes on where it was when it is started again:
 FOLDER has a checkpoint of each run, not older than a minute. A line for each run goes to
 results/full_runs.jsonl when it ends; runs that are there are not repeated. `--arm NAME --seed N`
-makes one run only, so two can go side by side, each with OMP_NUM_THREADS=1. `--table` prints what
-is there; `--record` writes what notebook 07 reads. The arms are those of collapse_study.py.
+makes one run only; `--anyway` takes it up with other threads or on another machine, and its line
+says so. `--table` prints what is there; `--record` writes what notebook 07 reads. The arms are
+those of collapse_study.py.
 
 Decided before the first run: a run has FAILED when fewer than 0.83 of the held-out images are right
 after the last epoch, or when the loss was no number. By that line the notebook counts d2l's runs of
@@ -51,7 +52,7 @@ SIZE = SIZES["full"]
 WINDOW = 20  # steps in one point of the stored curves
 
 
-def one_run(arm: str, seed: int, keep: Path) -> Row:
+def one_run(arm: str, seed: int, keep: Path, resume: str = "exact") -> Row:
     """Train one network, or go on with it. Raises `SystemExit` when it is interrupted."""
     centre, changes = ARMS[arm]
     how, data, machine = replace(RECIPES[centre], **changes), load(SIZE.data), plan()
@@ -88,7 +89,7 @@ def one_run(arm: str, seed: int, keep: Path) -> Row:
         history = ended(model, folder / "run") or fit(
             model, data, how, epochs=SIZE.epochs, batch_size=SIZE.batch_size,
             input_size=SIZE.input_size, seed=seed, plan=machine,
-            observers=[monitor, watch, progress()], out=folder / "run",
+            observers=[monitor, watch, progress()], out=folder / "run", resume=resume,
         )  # fmt: skip
         if len(history.rows) < SIZE.epochs:
             raise SystemExit("interrupted; started again, the run goes on")
@@ -144,6 +145,7 @@ def recorded(run: Row) -> Row:
             names=CLASSES,
             x=[row["x"] for row in judged],
             shares=list(zip(*(row["shares"] for row in judged), strict=True)),
+            right=each[-1]["recall"],
         ),
         told=run["told"],
     )
@@ -182,6 +184,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where checkpoints go")
     parser.add_argument("--arm", choices=CHOSEN, help="runs of this arm only")
     parser.add_argument("--seed", type=int, help="runs with this seed only")
+    parser.add_argument("--anyway", action="store_true", help="go on under other conditions, too")
     parser.add_argument("--table", action="store_true", help="print what is there, run nothing")
     parser.add_argument("--test", action="store_true", help="print what the test images say, too")
     parser.add_argument("--record", action="store_true", help="write what the notebook reads")
@@ -196,7 +199,8 @@ def main() -> None:
             for seed in SEEDS if options.seed in (None, seed)
             for arm in CHOSEN if options.arm in (None, arm)
         ]  # fmt: skip
-        make(RESULTS, wanted, partial(one_run, keep=options.keep))
+        resume = "anyway" if options.anyway else "exact"
+        make(RESULTS, wanted, partial(one_run, keep=options.keep, resume=resume))
     print(table(stored(RESULTS), options.test))
 
 

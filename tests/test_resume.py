@@ -345,9 +345,14 @@ def test_under_other_conditions_it_goes_on_only_when_told(
         change(monkeypatch)
     with pytest.raises(CheckpointError, match=f"would not be exact .*{message}.*'anyway' goes on"):
         run(data, half, plan=plan)
-    watcher = Stop(0)
-    _, history = run(data, half, plan=plan, resume="anyway", observers=[watcher])
-    assert watcher.started == 7 and len(history.rows) == 3
+    there = load(half).state["history"]["about"]["plan"]
+    watcher = Stop(9)
+    run(data, half, plan=plan, resume="anyway", observers=[watcher])
+    assert watcher.started == 7
+    _, history = run(data, half, plan=plan)  # exact again, under what is now here
+    assert len(history.rows) == 3
+    assert history.about["earlier"] == [dict(until_step=7, plan=there)]
+    assert history.about["plan"] != there
 
 
 def test_a_run_in_another_precision_is_also_exact(data, tmp_path):

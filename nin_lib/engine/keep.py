@@ -115,11 +115,18 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
         run.scaler.load_state_dict(state["scaler"])
     run.step = state["step"]
     run.history.rows = state["history"]["rows"]
+    there = state["history"]["about"]
+    earlier = list(there.get("earlier", []))  # what else the run was made on, and how far
+    if differences(there["plan"], run.history.about["plan"]):
+        earlier.append(dict(until_step=run.step, plan=there["plan"]))
+    if earlier:
+        run.history.about["earlier"] = earlier
 
 
 def check_same(there: dict[str, Any], here: dict[str, Any], resume: str, out: Path) -> None:
     """Raise `CheckpointError` when the kept run is another one, or its continuation not exact."""
-    other = differences({**there, "plan": {}}, {**here, "plan": {}})
+    changeable = dict(plan={}, earlier=[])
+    other = differences(there | changeable, here | changeable)
     if other:
         raise CheckpointError(
             f"out: {out} holds an unfinished run with other settings ({other}); "
