@@ -55,8 +55,8 @@ class Run:
 
     `history`: its rows, and what it was made of and on; `series`: the points of its curves, each an
     epoch and a value, named as `LiveCurves.add` names them; `classes`: their "names", the epochs
-    "x" of the judgements, and for each class its "shares" at these; `told`: what the collapse
-    monitor said.
+    "x" of the judgements, for each class its "shares" at these, and for runs at full size the share
+    of its held-out images that was "right" in the end; `told`: what the collapse monitor said.
     """
 
     history: History
@@ -86,8 +86,9 @@ def run(name: str) -> Run:
     """A recorded run.
 
     At class size "class-collapse": the published recipe; "class-kaiming": the same with Kaiming's
-    first weights; "class-default": the default recipe (tools/record_collapse.py). "full-default":
-    the default recipe at 224×224, ten epochs (benchmarks/full_runs.py). All with seed 0.
+    first weights; "class-default": the default recipe (tools/record_collapse.py). "full-published"
+    and "full-default": these two recipes at 224×224, ten epochs (benchmarks/full_runs.py). All with
+    seed 0.
     Raises `ValueError`, with the names there are, for another name.
     """
     known = {path.stem: path for path in sorted(FOLDER.glob("*.json"))}
