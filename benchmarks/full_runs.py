@@ -145,6 +145,7 @@ def recorded(run: Row) -> Row:
             names=CLASSES,
             x=[row["x"] for row in judged],
             shares=list(zip(*(row["shares"] for row in judged), strict=True)),
+            positive=each[-1]["positive"],
             right=each[-1]["recall"],
         ),
         told=run["told"],

@@ -52,7 +52,7 @@ def test_two_loads_are_equal_and_apart():
 
 
 RUNS = ("class-collapse", "class-default", "class-kaiming")
-FULL = ("full-default",)
+FULL = ("full-default", "full-published")
 
 
 @pytest.mark.parametrize("name", (*RUNS, *FULL))

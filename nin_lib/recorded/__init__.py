@@ -55,8 +55,9 @@ class Run:
 
     `history`: its rows, and what it was made of and on; `series`: the points of its curves, each an
     epoch and a value, named as `LiveCurves.add` names them; `classes`: their "names", the epochs
-    "x" of the judgements, for each class its "shares" at these, and for runs at full size the share
-    of its held-out images that was "right" in the end; `told`: what the collapse monitor said.
+    "x" of the judgements, and for each class its "shares" at these; for runs at full size also what
+    share of its held-out images had a "positive" logit for it in the end, and what share was
+    "right"; `told`: what the collapse monitor said.
     """
 
     history: History
