@@ -69,7 +69,8 @@ def install(*extras: str) -> None:
     if "tensorflow" in extras and sys.version_info >= (3, 14):
         raise Failed(
             "The tests want TensorFlow, which has no build for Python 3.14 yet. With Python 3.13\n"
-            "or older: delete .venv, then make test PYTHON=python3.13. (Else only notebooks 9 and 10 use it.)"
+            "or older: delete .venv, then make test PYTHON=python3.13.\n"
+            "(Beside the tests, only notebooks 9 and 10 use it.)"
         )
     make_venv()
     names = missing(wanted)  # asked again: in a new .venv everything is missing
