@@ -5,7 +5,8 @@ A run takes one to two hours on two cores with AMX, or of an AMD EPYC with bf16 
 more on others. So it can be stopped at any time, and goes on where it was when it is started again:
 FOLDER has a checkpoint of each run, not older than a minute. A line for each run goes to
 results/full_runs.jsonl when it ends; runs that are there are not repeated. `--arm NAME --seed N`
-makes one run only; `--anyway` takes it up with other threads or on another machine, and its line
+makes one run only; with `--again` it is made whether it is there or not, with any seed, and printed
+instead of stored. `--anyway` takes a run up with other threads or on another machine, and its line
 says so. `--table` prints what is there; `--record` writes what notebook 07 reads. The arms are
 those of collapse_study.py.
 
@@ -29,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from collapse_study import ARMS, classes, has_failed, rounded, summarise
-from runs import Row, make, spread, stored
+from runs import Row, make, shown, spread, stored
 from safetensors.torch import load_file
 from torch import nn
 
@@ -185,6 +186,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where checkpoints go")
     parser.add_argument("--arm", choices=CHOSEN, help="runs of this arm only")
     parser.add_argument("--seed", type=int, help="runs with this seed only")
+    parser.add_argument("--again", action="store_true", help="repeat this run, store nothing")
     parser.add_argument("--anyway", action="store_true", help="go on under other conditions, too")
     parser.add_argument("--table", action="store_true", help="print what is there, run nothing")
     parser.add_argument("--test", action="store_true", help="print what the test images say, too")
@@ -195,13 +197,21 @@ def main() -> None:
     elif not options.table:
         if options.keep is None:
             parser.error("--keep FOLDER is needed: a run takes hours, and should not be lost")
+        resume = "anyway" if options.anyway else "exact"
+        run = partial(one_run, keep=options.keep, resume=resume)
+        if options.again:
+            if None in (options.arm, options.seed):
+                parser.error("--again needs --arm and --seed: it repeats a single run")
+            print(json.dumps(shown(run(options.arm, options.seed)), ensure_ascii=False))
+            return
+        if options.seed not in (None, *SEEDS):
+            parser.error(f"--seed: {options.seed} is not in {[*SEEDS]}; --again takes any seed")
         wanted = [
             dict(arm=arm, seed=seed)
             for seed in SEEDS if options.seed in (None, seed)
             for arm in CHOSEN if options.arm in (None, arm)
         ]  # fmt: skip
-        resume = "anyway" if options.anyway else "exact"
-        make(RESULTS, wanted, partial(one_run, keep=options.keep, resume=resume))
+        make(RESULTS, wanted, run)
     print(table(stored(RESULTS), options.test))
 
 

@@ -26,20 +26,23 @@ def stored(file: Path) -> list[Row]:
 
 
 def make(file: Path, wanted: Iterable[Row], run: Callable[..., Row]) -> None:
-    """Call `run(**settings)` for each of the settings in `wanted` that `file` does not have yet.
-
-    What the test images say is stored and not printed: choices are made without it. Nor are single
-    steps, which are many.
-    """
+    """Call `run(**settings)` for each of the settings in `wanted` that `file` does not have yet."""
     done = stored(file)
     for settings in wanted:
         if any(settings.items() <= row.items() for row in done):
             continue
         row = settings | run(**settings)
-        shown = (key for key in row if not key.startswith("test_") and key != "steps")
-        print({key: row[key] for key in shown}, flush=True)
+        print(shown(row), flush=True)
         with file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(row) + "\n")
+
+
+def shown(row: Row) -> Row:
+    """What is printed of a run when it ends.
+
+    Not what the test images say: choices are made without it. Nor the steps, which are many.
+    """
+    return {key: row[key] for key in row if not key.startswith("test_") and key != "steps"}
 
 
 def spread(values: list[float], form: str) -> str:

@@ -230,6 +230,11 @@ def test_a_full_run_can_be_stopped_and_goes_on(tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert said.splitlines()[0].startswith("| arm |")  # the run is there: only the table
     assert "test accuracy" not in said and "test accuracy" in full.table([on], test=True)
+    monkeypatch.setattr("sys.argv", ["", "--again", "--arm=default", "--seed=0", f"--keep={keep}"])
+    full.main()
+    again = json.loads(capsys.readouterr().out)
+    assert again["epochs"] == on["epochs"] and not {"test_accuracy", "steps"} & again.keys()
+    assert full.stored(tmp_path / "on.jsonl") == [on]
     monkeypatch.setattr(full, "RECORDED", tmp_path)
     monkeypatch.setattr(recorded, "FOLDER", tmp_path)
     full.record([on])
@@ -237,6 +242,19 @@ def test_a_full_run_can_be_stopped_and_goes_on(tmp_path, monkeypatch, capsys):
     assert run.curves().config["series"]["train_loss"][-1] == (2, on["steps"][-1]["loss"])
     assert run.history.last["val_accuracy"] == on["epochs"][-1]["val_accuracy"]
     assert len(run.classes["shares"]) == len(run.classes["names"]) == 10
+
+
+@pytest.mark.parametrize(("given", "rule"), [
+    (["--seed=1"], "--keep FOLDER is needed"),
+    (["--seed=7", "--keep=x"], "--seed: 7 is not in [0, 1, 2]; --again takes any seed"),
+    (["--again", "--seed=7", "--keep=x"], "--again needs --arm and --seed"),
+])  # fmt: skip
+def test_a_full_run_that_is_not_well_described_is_refused(monkeypatch, capsys, given, rule):
+    full = importlib.import_module("full_runs")
+    monkeypatch.setattr("sys.argv", ["", *given])
+    with pytest.raises(SystemExit):
+        full.main()
+    assert rule in capsys.readouterr().err
 
 
 def test_a_ratio_is_the_median_of_the_ratios_within_the_rounds():
