@@ -357,9 +357,15 @@ assert resting > len(some) / 2
 
 # %%
 with_relu = [run for run in study if run["last_relu"]]
+groups = {
+    "published and kin": ("published", False),
+    "with momentum": ("published", True),
+    "default, last ReLU": ("default", True),
+}
 share = {}
-for name, momentum in {"plain": False, "with momentum": True}.items():
-    mine = [run for run in with_relu if bool(run["momentum"]) == momentum]
+for name, (centre, momentum) in groups.items():
+    mine = [run for run in with_relu if run["arm"].startswith(centre)
+            and bool(run["momentum"]) == momentum]
     for where in ("at ln 10", "learning"):
         pairs = [
             (set(now), set(then)) for run in mine
@@ -369,14 +375,17 @@ for name, momentum in {"plain": False, "with momentum": True}.items():
         ]
         dead = sum(len(now) for now, _ in pairs)
         back = sum(len(now - then) for now, then in pairs)
-        print(f"{name:14} {where}: {back:3} of {dead:3} came back"
+        print(f"{name:18} {where}: {back:3} of {dead:4} came back"
               f"  ({len(mine)} runs)")
-        share[name, where] = back / dead
-    assert 1 > share[name, "learning"] > share[name, "at ln 10"] > 0
-assert share["plain", "learning"] > 2 * share["plain", "at ln 10"]
+        share[name, where] = back / dead if dead else None
+kin, quick, put_back = (share[name, "learning"] for name in groups)
+assert kin > 2 * share["published and kin", "at ln 10"] > 0
+assert quick > share["with momentum", "at ln 10"] > 0
+assert 0 < put_back < kin
+assert share["default, last ReLU", "at ln 10"] is None
 
 # %% [markdown]
-# Some do, and in runs that learn more often than at ln 10; without momentum more than twice as often. So a death is not final as long as something else still learns: what the living classes do to the features below may happen to lift the dead one. (And "dead" was judged on the held-out images, with dropout off. In training, another image or another half of the features may let a little through.)
+# Some do, in each of these groups. Around the published recipe they do so more often in a network that learns than at ln 10; without momentum more than twice as often. But do not make a rule of it: the default recipe with a last ReLU had no dead class at ln 10 at all, and yet few of its dead come back. (A class that stays dead counts again after each epoch.) So a death is not final as long as something else still learns: what the living classes do to the features below may happen to lift the dead one, or may not. (And "dead" was judged on the held-out images, with dropout off. In training, another image or another half of the features may let a little through.)
 #
 # Final is only one state: *all* logits are 0 on *all* training images, whatever dropout hides, and no momentum is left. Then no gradient flows anywhere, and nothing moves any more. And at the other end there are runs in which no class was dead after any epoch, for all their last ReLU (what the names mean is said further down):
 
@@ -547,7 +556,7 @@ print("around the default, failed:", sum(failures(arm)[0] for arm in around),
       "of", sum(failures(arm)[1] for arm in around))
 assert failures("default")[0] == 0
 assert [a for a in around if failures(a)[0]] == ["default, last ReLU"]
-assert failures("default, last ReLU")[0] == 1
+assert verdicts["default, last ReLU"] == "cannot tell"
 
 # %% [markdown]
 # Read a row with its interval, never its dots alone. (The default is set beside the published recipe, all others beside the one that they change.) Intervals that do not overlap tell two recipes apart. That is a cautious rule: where it says *cannot tell*, there may be a difference, and more seeds may show it.
@@ -610,7 +619,7 @@ assert all(failures(both) < failures(arm) for arm in four.values()
 #
 # The default recipe has both of these changes and some more, and no further layer. In its own row no run failed, and the interval beside it says what that does not exclude.
 #
-# It changes several things at once. Which of them matter? Failures hardly tell, for around the default next to none failed, whichever part was taken back. Accuracy may. **Predict:** which part does the default miss most?
+# It changes several things at once. Which of them matter? Failures alone hardly tell: around the default only runs with the last ReLU put back failed, and too few of these for the intervals. Accuracy may tell more. **Predict:** which part does the default miss most?
 
 # %%
 centre = ends("default")
@@ -628,7 +637,7 @@ assert worst == "default, no momentum"
 assert max(ends(worst).values()) < min(centre.values())
 
 # %% [markdown]
-# Momentum, by far; after it the higher learning rate. (The [exercises to notebook 5](exercises/05_training.ipynb) compare more rates, with ten seeds each.) Where a row is behind with all of its twelve seeds, that is no luck: twelve coins all fall to the same side once in two thousand times. Where the seeds are divided, look at the worst run as well as at the median. (And a seed gives two runs the same images in the same order. The same first weights it gives them on one kind of processor only, and these runs were made on several.)
+# Momentum, by far; after it the higher learning rate. (The [exercises to notebook 5](exercises/05_training.ipynb) compare more rates, with ten seeds each.) Where a row is behind with all of its twenty seeds, that is no luck: twenty coins all fall to the same side once in half a million times. Where the seeds are divided, look at the worst run as well as at the median. (And a seed gives two runs the same images in the same order. The same first weights it gives them on one kind of processor only, and these runs were made on several.)
 #
 # And the **last ReLU**, of which so much was said? **Predict:** when it is put back into the default recipe, do classes die?
 
@@ -642,13 +651,13 @@ stayed = [run for run in mine if run["dead"][-1]]
 died = sum(any(run["dead"]) for run in mine)
 print(f"a class died in {died} runs, and stayed dead in {len(stayed)}")
 worst = sorted(mine, key=lambda run: run["accuracy"][-1])
-assert 0 < len(stayed) < died / 2
+assert 0.3 < len(stayed) / died < 0.7
 assert all(run in stayed for run in worst[:len(stayed)])
 assert min(run["seed"] for run in stayed) == 8
-assert worst[0]["failed"]
+assert all(run in stayed for run in mine if run["failed"])
 
 # %% [markdown]
-# Some do, early on, and in most runs all of them come back. In some they never do, and these are the worst runs of the row; the one that failed is among them. So the ReLU makes a death possible, even in a recipe that learns as fast as this one. How often it happens, and whether the rest of the network brings the class back, is up to the rest of the recipe. And a few seeds can hide it: after the first eight of these runs one would have said that every class comes back.
+# Some do, early on. In about half of the runs with a death all of the dead come back; in the others some never do, and these are the worst runs of the row, with every failed one among them. So the ReLU makes a death possible, even in a recipe that learns as fast as this one. How often it happens, and whether the rest of the network brings the class back, is up to the rest of the recipe. And a few seeds can hide it: after the first eight of these runs one would have said that every class comes back.
 #
 # Is a run that failed one with dead classes, then?
 
@@ -731,7 +740,7 @@ print(f"held-out loss after one epoch {usual['loss'][0]:.2f},"
       f" after two {usual['loss'][1]:.2f}")
 print("dead after each epoch:", *map(len, usual["dead"]))
 print("dead after two:", ", ".join(lost))
-print(f"    ever since, above 0 on at most {max(since):.0%} of its images")
+print(f"    own images above 0 since then: {max(since):.0%} at most")
 positive, right = collapsed.classes["positive"], collapsed.classes["right"]
 gone = [c for c in range(10) if positive[c] < 0.02]
 print("in the end", len(gone), "of ten have less than one image in fifty")
