@@ -123,6 +123,7 @@ def test_colours_of_the_chart_differ_also_in_grey(page, theme):
         (["full_run_memory.py"], "| batch size | runs | peak in training |"),
         (["d2l_memory.py"], "| jax | 128 | 2,133 MB |"),
         (["three_frameworks.py"], "| framework | seeds | after epoch 1 | 2 | 3 |"),
+        (["crowded.py"], "| a second run | 0.342 | 0.134 | 2.4 (2.0 to 11.1) |"),
         (["d2l_loaders.py"], "| loader | framework | before | peak |"),
     ],
 )
@@ -150,6 +151,16 @@ def test_no_framework_collapses_at_class_size():
     )
     end = "| jax | 3 | 0.100 (0.100 to 0.100) | 0.200 (0.200 to 0.200) | 0.700 (0.500 to 0.900) |"
     assert table.endswith(end)
+
+
+def test_what_the_book_says_of_a_crowded_processor():
+    crowded = importlib.import_module("crowded")
+    rounds = json.loads(crowded.RESULTS.read_text(encoding="utf-8"))["rounds"]
+    beside, alone = (crowded.ratios(rounds, company) for company in ("a second run", "none"))
+    words = (FOLDER.parent / "book" / "troubleshooting.md").read_text(encoding="utf-8")
+    assert f"took {min(beside):.0f} to {max(beside):.0f} times as long" in words
+    assert f"there a step took {1 / sorted(alone)[1]:.1f} times as long" in words
+    assert len(rounds) == 3 and "three rounds" in words
 
 
 def test_every_script_is_in_the_readme():
