@@ -734,8 +734,9 @@ collapsed.curves("recorded: published recipe at 224×224", below)
 usual = next(run for run in full_runs if run["arm"] == "published")
 lanes = dict(zip(CLASSES, collapsed.classes["shares"], strict=True))
 lost = [CLASSES[c] for c in usual["dead"][1]]
+xs = collapsed.classes["x"]
 since = [share for name in lost
-         for x, share in zip(collapsed.classes["x"], lanes[name]) if x > 2]
+         for x, share in zip(xs, lanes[name], strict=True) if x > 2]
 print(f"held-out loss after one epoch {usual['loss'][0]:.2f},"
       f" after two {usual['loss'][1]:.2f}")
 print("dead after each epoch:", *map(len, usual["dead"]))

@@ -125,7 +125,7 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
 
 def check_same(there: dict[str, Any], here: dict[str, Any], resume: str, out: Path) -> None:
     """Raise `CheckpointError` when the kept run is another one, or its continuation not exact."""
-    changeable = dict(plan={}, earlier=[])
+    changeable: dict[str, Any] = dict(plan={}, earlier=[])
     other = differences(there | changeable, here | changeable)
     if other:
         raise CheckpointError(
