@@ -20,6 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from runs import spread
+
 RESULTS = Path(__file__).parent / "results" / "crowded.json"
 COMPANY = ("none", "a second run", "a busy program")
 THREADS = ("PyTorch's", "one")
@@ -67,15 +69,6 @@ def measure(company: str, threads: str) -> float:
     return statistics.mean(statistics.median(json.loads(line)) for line in said)
 
 
-def medians(rounds: list[dict[str, Any]]) -> dict[tuple[str, str], float]:
-    """(company, threads) → median seconds of a step over the rounds."""
-    return {
-        (company, threads): statistics.median(row[company][threads] for row in rounds)
-        for company in COMPANY
-        for threads in THREADS
-    }
-
-
 def ratios(rounds: list[dict[str, Any]], company: str) -> list[float]:
     """For each round: how many times as long a step takes with PyTorch's threads as with one."""
     return [row[company]["PyTorch's"] / row[company]["one"] for row in rounds]
@@ -85,10 +78,11 @@ def table(rounds: list[dict[str, Any]]) -> str:
     lines = ["| beside it | seconds a step, PyTorch's threads | one thread | ratio (range) |"]
     lines.append("|---|---|---|---|")
     for company in COMPANY:
-        many, one = (medians(rounds)[company, threads] for threads in THREADS)
-        each = ratios(rounds, company)
-        spread = f"{statistics.median(each):.1f} ({min(each):.1f} to {max(each):.1f})"
-        lines.append(f"| {company} | {many:.3f} | {one:.3f} | {spread} |")
+        many, one = (
+            statistics.median(row[company][threads] for row in rounds) for threads in THREADS
+        )
+        ratio = spread(ratios(rounds, company), ".1f")
+        lines.append(f"| {company} | {many:.3f} | {one:.3f} | {ratio} |")
     return "\n".join(lines)
 
 
