@@ -29,6 +29,7 @@ import argparse
 import json
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -209,11 +210,12 @@ def short(run: Row, below: float = FAILED) -> Row:
     )  # fmt: skip
 
 
-def summarise(runs: list[Row], below: float = FAILED) -> str:
-    """A line of JSON for each run, by arm and seed."""
+def summarise(runs: list[Row], below: float = FAILED, more: Sequence[str] = ()) -> str:
+    """A line of JSON for each run, by arm and seed. `more`: keys of a run that it has as well."""
     arms = list(ARMS)
     runs = sorted(runs, key=lambda run: (arms.index(run["arm"]), run["seed"]))
-    return "".join(json.dumps(short(run, below), separators=(",", ":")) + "\n" for run in runs)
+    rows = (short(run, below) | {key: run[key] for key in more} for run in runs)
+    return "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
 
 
 def main() -> None:

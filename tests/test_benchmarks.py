@@ -249,6 +249,7 @@ def test_a_full_run_can_be_stopped_and_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(full, "RECORDED", tmp_path)
     monkeypatch.setattr(recorded, "FOLDER", tmp_path)
     full.record([on])
+    assert recorded.full_runs()[0]["test_accuracy"] == on["test_accuracy"]
     run = recorded.run("full-default")
     assert run.curves().config["series"]["train_loss"][-1] == (2, on["steps"][-1]["loss"])
     assert run.history.last["val_accuracy"] == on["epochs"][-1]["val_accuracy"]

@@ -111,7 +111,10 @@ def study() -> list[dict[str, Any]]:
 
 
 def full_runs() -> list[dict[str, Any]]:
-    """The runs of benchmarks/full_runs.py: ten epochs at 224×224. The keys are those of `study`."""
+    """The runs of benchmarks/full_runs.py: ten epochs at 224×224.
+
+    The keys are those of `study`, and `test_accuracy`, after the last epoch.
+    """
     return lines_of("full_runs.jsonl")
 
 
