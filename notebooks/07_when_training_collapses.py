@@ -357,7 +357,7 @@ assert resting > len(some) / 2
 
 # %%
 def came_back(runs, at_ln10):
-    """How many classes were dead after an epoch, and alive after the next."""
+    """How many dead classes live an epoch later, and how many there were."""
     back = dead = 0
     for run in runs:
         epochs = zip(run["dead"], run["dead"][1:], run["loss"], strict=False)
@@ -700,7 +700,7 @@ for arm in ("published", "default"):
 # %% [markdown]
 # So the default recipe *can* do it. How often each of the two fails, so few runs do not say, and the intervals show how little they exclude. `python benchmarks/full_runs.py --keep FOLDER --again --arm default --seed 3` makes another run, and can be stopped and taken up again.
 #
-# And the **test images**? Whoever chooses a recipe by them can no longer ask them how good it is. So they were first looked at when the default recipe had been chosen, and its runs above were over:
+# And the **test images**? Whoever chooses a recipe by them can no longer ask them how good it is. So with these runs they were first looked at when the default recipe had been chosen, and its own runs were over:
 
 # %%
 for arm in ("published", "default"):
