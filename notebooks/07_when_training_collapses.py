@@ -804,7 +804,7 @@ assert len(one["dead"][fell]) > len(one["dead"][fell + 1]) == 1
 assert math.log(10) - one["loss"][fell] < 0.2
 
 # %% [markdown]
-# After no epoch had a sneaker a positive logit, so not one was called a sneaker (where all ten logits are 0, the first class wins): with all other classes perfect one image in ten would still be wrong. But the curve does not say that: it looks like a network that needs more time, or another learning rate. You would have to look at the classes. And in the middle of its training this run fell back almost to ln 10, with two more kinds of shoes dead; an epoch later these two were alive again. So at this size, too, a dead class can come back. Three seeds, three stories: whoever had made one of these runs would have told one of them.
+# After no epoch had a sneaker a positive logit, so not one was called a sneaker (where all ten logits are 0, the first class wins): with all other classes perfect one image in ten would still be wrong. But the accuracies do not say that: they look like those of a network that needs more time, or another learning rate. You would have to look at the classes. And in the middle of its training this run fell back almost to ln 10, with two more kinds of shoes dead; an epoch later these two were alive again. So at this size, too, a dead class can come back. Three seeds, three stories: whoever had made one of these runs would have told one of them.
 
 # %% [markdown] tags=["slide"]
 # ## When your own network sits at ln C
