@@ -1,8 +1,8 @@
 """How much memory does d2l need at full size, with the chapter's data module?
 
-`python benchmarks/d2l_memory.py` runs the programs in tests/d2l_programs, each in a process of its
-own: NiN in d2l's words, six training steps at 224×224 and two batches of held-out images. Memory
-hardly grows after the first batches, so a few stand for all. A line goes to
+`python benchmarks/d2l_memory.py` runs the programs in tests/frameworks/d2l_programs, each in a
+process of its own: NiN in d2l's words, six training steps at 224×224 and two batches of held-out
+images. Memory hardly grows after the first batches, so a few represent them all. A line goes to
 results/d2l_memory.jsonl when a program ends, and what is there is not repeated. `--table` prints
 what is there. It needs d2l and the framework; not on Windows, where this can't be asked.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from runs import Row, main
 
 ROOT = Path(__file__).resolve().parents[1]
-PROGRAMS = ROOT / "tests" / "d2l_programs"
+PROGRAMS = ROOT / "tests" / "frameworks" / "d2l_programs"
 RESULTS = Path(__file__).parent / "results" / "d2l_memory.jsonl"
 PACKAGES = {"torch": ("torch",), "tensorflow": ("tensorflow", "tf_keras"), "jax": ("jax", "flax")}
 

@@ -1,7 +1,7 @@
 """Write the book's page on speed, and its chart, from results/: `python benchmarks/page.py`.
 
 The text is page.md; the figures in it come from what is stored, and nothing is measured. What the
-sentences claim is checked by tests/test_benchmarks.py.
+sentences claim is checked by tests/project/test_benchmarks.py.
 """
 
 from __future__ import annotations

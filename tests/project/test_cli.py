@@ -1,0 +1,119 @@
+"""The commands, as a user types them; and what importing loads."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from common import ROOT
+
+from nin_lib import cli
+
+FRAMEWORKS = ("torch", "tensorflow", "jax", "keras", "flax", "numpy")
+
+
+def run_python(*arguments, python=sys.executable):
+    return subprocess.run(
+        [python, *arguments], cwd=ROOT, capture_output=True, text=True, encoding="utf-8"
+    )
+
+
+def pythons():
+    """This Python, and the other supported ones that start on this machine."""
+    named = [shutil.which(f"python3.{minor}") for minor in (11, 12, 13)]
+    managed = sorted(Path.home().glob(".pyenv/versions/3.1[123].*/bin/python"))
+    found = [*filter(None, named), *map(str, managed)]
+    return [
+        sys.executable,
+        *(python for python in found if run_python("-c", "", python=python).returncode == 0),
+    ]
+
+
+@pytest.mark.parametrize("python", pythons())
+def test_the_core_imports_without_any_framework(python):
+    program = (
+        "import sys\n"
+        f"for name in {FRAMEWORKS!r}: sys.modules[name] = None\n"  # importing one would fail
+        "import nin_lib, nin_lib.spec, nin_lib.flow, nin_lib.history, nin_lib.recipe, nin_lib.cli\n"
+        "print(nin_lib.totals(nin_lib.network('chapter')).parameters)\n"
+    )
+    done = run_python("-c", program, python=python)
+    assert done.stdout.strip() == "1992166", done.stderr
+
+
+def test_importing_loads_no_framework():
+    program = f"import sys, nin_lib; print([m for m in {FRAMEWORKS!r} if m in sys.modules])"
+    assert run_python("-c", program).stdout.strip() == "[]"
+
+
+def test_modules_named_after_frameworks_do_not_shadow_them():
+    program = "from nin_lib import torch as nin; import torch; print(torch.__name__, nin.__name__)"
+    assert run_python("-c", program).stdout.split() == ["torch", "nin_lib.torch"]
+
+
+def test_shapes(capsys):
+    assert cli.main(["shapes"]) == 0
+    out = capsys.readouterr().out
+    assert "1,992,166" in out and "762,297,352" in out
+    assert cli.main(["shapes", "paper-mnist", "--input", "32"]) == 0
+    assert "96×32×32" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["shapes", "resnet"], "no network named 'resnet'"),
+        (["shapes", "--input", "40"], "smallest input that works is 67×67"),
+        (["shapes", "--input", "0"], "size must be an integer of at least 1, got 0"),
+        (["train", "--epochs", "0"], "epochs must be an integer of at least 1, got 0"),
+        (["train", "--batch-size", "0"], "batch_size must be an integer of at least 1, got 0"),
+        (["train", "--precision", "int8"], "precision must be one of float32, bfloat16"),
+        (["train", "--size", "full", "--folder", "nowhere"], "nowhere: no train-images"),
+        (["train", "--device", "abacus"], "abacus"),
+    ],
+)
+def test_errors_are_one_line_and_exit_status_2(capsys, arguments, message):
+    assert cli.main(arguments) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.startswith("nin: ") and "Traceback" not in err
+
+
+def test_timing_is_refused_to_several_processes(monkeypatch, capsys):
+    """Each would choose a plan of its own."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert cli.main(["train", "--tune"]) == 2
+    assert "nin: --tune is for one process" in capsys.readouterr().err
+
+
+def test_data(capsys):
+    assert cli.main(["data"]) == 0
+    assert "mini: 6000 training, 1000 held-out, 1000 test" in capsys.readouterr().out
+
+
+def test_train_from_a_terminal(tmp_path, monkeypatch, capsys):
+    """The command itself, on a net small enough to train in a second."""
+    from nin_lib import networks, spec
+
+    monkeypatch.setitem(cli.SIZES, "class", replace(cli.SIZES["class"], network="tiny"))
+    tiny = spec.Network((spec.Block(3, (4, 10), stride=3),), input_size=28)
+    monkeypatch.setitem(networks.NETWORKS, "tiny", networks.Entry(tiny, 90, (9,), "made up"))
+    out = tmp_path / "run"
+    arguments = ["train", "--epochs", "2", "--batch-size", "500", "--seed", "1", "--out", str(out)]
+    assert cli.main(arguments) == 0
+    text = capsys.readouterr().out
+    assert "test images: loss" in text
+    about = json.loads((out / "history.json").read_text(encoding="utf-8"))["about"]
+    assert (about["seed"], about["epochs"], about["batch_size"]) == (1, 2, 500)
+    assert len((out / "history.csv").read_text(encoding="utf-8").splitlines()) == 3
+    from safetensors.torch import load_file
+
+    assert sum(w.numel() for w in load_file(out / "model.safetensors").values()) == 90
+
+
+def test_python_m_nin_lib():
+    done = run_python("-m", "nin_lib", "shapes", "lenet")
+    assert done.returncode == 0 and "61,706" in done.stdout
+    assert run_python("-m", "nin_lib").returncode == 2
