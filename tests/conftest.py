@@ -3,7 +3,9 @@
 import functools
 import http.server
 import importlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -24,6 +26,31 @@ def script(monkeypatch):
         return importlib.import_module(name)
 
     return load
+
+
+@pytest.fixture
+def in_javascript():
+    """Run the JavaScript of a widget without a browser.
+
+    `in_javascript(module, function, given)` calls `function`, which sees all names of `module`.
+    """
+    node = shutil.which("node")
+    if not node and os.environ.get("CI") == "true":
+        pytest.fail("Node.js is not installed, and CI=true requires its tests")
+    if not node:
+        pytest.skip("Node.js is not installed")
+
+    def call(module, function, given):
+        program = f"{module}\nconst given = {json.dumps(given)};"
+        program += f"\nconsole.log(JSON.stringify(({function})(given)));"
+        command = [node, "--input-type=module"]
+        run = subprocess.run(
+            command, input=program, capture_output=True, encoding="utf-8", timeout=100
+        )
+        assert run.returncode == 0, run.stderr[-2000:]
+        return json.loads(run.stdout)
+
+    return call
 
 
 @pytest.fixture
