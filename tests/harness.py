@@ -161,16 +161,36 @@ def still_asleep(page, seconds=20):
     return sleeping.count()
 
 
+# Of the coloured words of programs, thousands on a page, one of each kind stays: of its colour, its
+# type, what is behind it, and whether it is shown. The others become plain text, because axe-core
+# judges each element's contrast with all elements that it may overlap.
+ONE_OF_EACH_KIND = """() => {
+  const behind = (it) => {
+    const colour = it ? getComputedStyle(it).backgroundColor : "";
+    return !it || !colour.endsWith(", 0)") ? colour : behind(it.parentElement);
+  };
+  const seen = new Set();
+  for (const it of document.querySelectorAll("pre span:not(:has(*))")) {
+    const { color, fontWeight, fontStyle } = getComputedStyle(it);
+    const kind = [color, fontWeight, fontStyle, behind(it), it.checkVisibility()].join();
+    if (seen.has(kind)) it.replaceWith(...it.childNodes);
+    seen.add(kind);
+  }
+  for (const pre of document.querySelectorAll("pre")) pre.normalize();
+}"""
+
+
 def accessibility(page, selector: str, out_of_sight: bool = False) -> list[str]:
     """What axe-core finds wrong inside `selector`, and every contrast it could not decide.
 
-    It can't tell what is behind a text in a drawing. In an instrument that is what is behind all
+    It changes the page: repeated colours in programs go. axe-core can't tell what is behind a text in a drawing. In an instrument that is what is behind all
     other text, so such a text has to have the colour of the instrument's other text. Nor does it
     judge a single letter or a lone symbol (→, ∑), which has the colour of the text around it; nor
     what has to be scrolled to, which is passed over if `out_of_sight`.
     """
     from axe_playwright_python.sync_playwright import Axe
 
+    page.evaluate(ONE_OF_EACH_KIND)
     every = {"resultTypes": ["violations", "incomplete"]}  # else one element stands for all
     where = {"include": [[selector]], "exclude": [["svg"]]}
     found = Axe().run(page, context=where, options=every).response
