@@ -509,6 +509,16 @@ def test_every_part_runs_even_after_one_has_failed(start, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "2 passed, 1 failed"
 
 
+# ---- the README's picture
+
+
+def test_the_readmes_picture_is_of_two_live_widgets():
+    picture = pytest.importorskip("tools.readme_picture")
+    assert picture.PICTURE.relative_to(ROOT).as_posix() in text("README.md")
+    page = picture.html()
+    assert page.count("<nin-shape-flow data-config") == page.count("<nin-live-curves data-") == 1
+
+
 # ---- what must not be in any file
 
 
