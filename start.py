@@ -116,7 +116,7 @@ def make_venv() -> None:
 
 
 def quietly(*command: str) -> subprocess.CompletedProcess:
-    return subprocess.run(command, capture_output=True, text=True)
+    return subprocess.run(command, capture_output=True, text=True, errors="replace")
 
 
 def cpu_build_is_enough() -> bool:
@@ -461,6 +461,9 @@ def main(name: str = "help", *arguments: str) -> int:
     except Failed as problem:
         say(problem)
         return 1
+    except BrokenPipeError:  # python start.py help | head -1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as problem:
         say(f"{problem.strerror}: {problem.filename}" if problem.filename else problem)
         if isinstance(problem, PermissionError):

@@ -62,7 +62,7 @@ def main() -> int:
         browser.close()
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     picture.quantize(COLOURS, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
-    print(f"{PICTURE.name}: {picture.width}×{picture.height}, {PICTURE.stat().st_size:,} bytes")
+    print(f"{PICTURE.name}: {picture.width} by {picture.height}, {PICTURE.stat().st_size:,} bytes")
     return 0
 
 

@@ -178,6 +178,16 @@ def test_the_help_of_every_command_installs_nothing(start, monkeypatch, capfd, f
     assert "make COMMAND" in capfd.readouterr().out
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no pipe of this kind on Windows")
+def test_a_pipe_whose_reader_ends_first_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, str(ROOT / "start.py"), "help"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_an_unknown_command_is_named(start, capsys):
     assert start.main("labb") == 1
     assert "'labb'" in capsys.readouterr().out
