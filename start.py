@@ -426,7 +426,9 @@ def constraints(*arguments: str) -> int:
 
 
 def help(*arguments: str) -> int:
-    """show this list"""
+    """show this list (help train: the help of that command)"""
+    if arguments:
+        return main(arguments[0], "--help")
     say("python start.py COMMAND, or make COMMAND:\n")
     for name, command in COMMANDS.items():
         say(f"  {name:<12} {command.__doc__}")

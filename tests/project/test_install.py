@@ -174,6 +174,8 @@ def test_the_help_of_every_command_installs_nothing(start, monkeypatch, capfd, f
         assert start.main(name, flag) == 0
         said = capfd.readouterr().out
         assert ("--epochs" if name == "train" else command.__doc__) in said
+        assert start.main("help", name) == 0
+        assert capfd.readouterr().out == said
     assert start.main(flag) == 0
     assert "make COMMAND" in capfd.readouterr().out
 
