@@ -149,7 +149,7 @@ def test_a_cell_that_is_run_again_leaves_no_widgets_behind(kernel, tmp_path):
 FEW_IMAGES = f"""
 import os, signal, sys
 os.environ["MPLBACKEND"] = "agg"
-sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent)!r}]
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
 import torch
 torch.set_num_threads(1)
 import nin_lib.data, nin_lib.train, nin_lib.widgets, tiny_runs
@@ -187,7 +187,7 @@ FROM_TRAINING = re.compile(r"\b(?<!\.)(history|model|logits|ended)\b")  # what s
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", TRAINING)
 def test_after_a_stop_all_cells_below_run_or_say_what_to_do(kernel, name):
-    (path,) = (HERE.parent / "notebooks").glob(f"{name}*.py")
+    (path,) = (ROOT / "notebooks").glob(f"{name}*.py")
     cells = [it.source for it in jupytext.read(path).cells if it.cell_type == "code"]
     training = [n for n, it in enumerate(cells) if any(fit in it for fit in TRAINING[name])]
     assert len(training) == len(TRAINING[name])

@@ -3,10 +3,10 @@
 import platform
 
 import pytest
+from common import ROOT
+from harness import browser_page, jupyter_lab
 
 import start
-
-from .harness import ROOT, browser_page, jupyter_lab
 
 LINKS = {"glossary.md": "head", "references.md": "Krizhevsky et al. 2012"}
 
