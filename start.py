@@ -13,10 +13,12 @@ import platform
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import time
-from functools import partial
+from contextlib import suppress
+from functools import lru_cache, partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -114,7 +116,7 @@ def make_venv() -> None:
 
 
 def quietly(*command: str) -> subprocess.CompletedProcess:
-    return subprocess.run(command, capture_output=True, text=True)
+    return subprocess.run(command, capture_output=True, text=True, errors="replace")
 
 
 def cpu_build_is_enough() -> bool:
@@ -213,19 +215,79 @@ def run_all(parts: dict[str, list[str]]) -> int:
     return 1 if failures else 0
 
 
-def copy_notebooks(originals: Path, copies: Path) -> list[str]:
-    """Copy the notebooks that have no copy yet, unpaired from their .py; never change a copy."""
+def copy_notebooks(originals: Path, copies: Path, python: str = "") -> list[str]:
+    """Copy the notebooks that have no copy yet; never change a copy.
+
+    A copy is not paired with a .py, links to the copies of glossary and references, and names the
+    version of Python that will run it: without it, JupyterLab marks an untouched copy as changed.
+
+    Returns:
+        The names of the new copies.
+    """
     files = [*originals.glob("*.ipynb"), *originals.glob("exercises/*.ipynb")]
     names = sorted(file.relative_to(originals).as_posix() for file in files)
     new = [name for name in names if not (copies / name).exists()]
     for name in new:
-        notebook = json.loads((originals / name).read_text(encoding="utf-8"))
+        text = link_to_copies((originals / name).read_text(encoding="utf-8"))
+        try:
+            notebook = json.loads(text)
+        except ValueError:
+            raise Failed(f"{originals / name} is damaged: it is not a notebook.") from None
         notebook["metadata"].pop("jupytext", None)
-        draft = copies / (name + ".part")  # so that no half-written copy is ever kept
-        draft.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(notebook, indent=1, ensure_ascii=False), encoding="utf-8")
-        draft.replace(copies / name)
+        if python:
+            notebook["metadata"].setdefault("language_info", {})["version"] = python
+        write_copy(copies / name, json.dumps(notebook, indent=1, ensure_ascii=False))
     return new
+
+
+def copy_pages(book: Path, copies: Path) -> None:
+    """Put the glossary and the references next to the copies, unless they are there already."""
+    glossary, references = copies / "glossary.md", copies / "references.md"
+    if not glossary.exists():
+        text = (book / "glossary.md").read_text(encoding="utf-8")
+        write_copy(glossary, text.replace("](../notebooks/", "]("))
+    if not references.exists():
+        entries = sorted(read_bibtex().values())
+        sections = [f"## {label}\n\n{text}\n" for label, text in entries]
+        write_copy(references, "\n".join(["# References\n", *sections]))
+
+
+def write_copy(path: Path, text: str) -> None:
+    draft = path.with_name(path.name + ".part")  # so that no half-written copy is ever kept
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def link_to_copies(notebook: str) -> str:
+    """Lead links to the book's glossary and BibTeX file to what `copy_pages` makes of them."""
+
+    def heading(link: re.Match) -> str:
+        label = read_bibtex().get(link[1], ("", ""))[0]
+        return "references.md#" + label.replace(" ", "-")  # as JupyterLab names headings
+
+    notebook = notebook.replace("../book/glossary.md", "glossary.md")
+    notebook = notebook.replace("../book/references.md", "references.md")
+    return re.sub(r"\.\./book/references\.bib#(\w+)", heading, notebook)
+
+
+@lru_cache(maxsize=None)
+def read_bibtex() -> dict:
+    """Read book/references.bib: each key's label, such as Lin et al. 2014, and reference."""
+    found = {}
+    text = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
+    for key, entry in re.findall(r"^@\w+\{(\w+),(.*?)^\}", text, re.M | re.S):
+        pairs = re.findall(r"^ *(\w+) *= *\{(.*)\},?$", entry, re.M)
+        field = {name: re.sub(r"[{}]", "", value) for name, value in pairs}
+        authors = field["author"].split(" and ")
+        names = [author.split(",")[0] for author in authors]
+        several = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
+        place = [field.get(name, "") for name in ("journal", "booktitle", "publisher", "note")]
+        parts = ["; ".join(authors), f"*{field['title']}*", *place, field.get("year", "")]
+        link = f" <{field['url']}>" if "url" in field else ""
+        label = f"{several} {field['year']}" if "year" in field else field["title"]
+        found[key] = label, ". ".join(part.rstrip(".") for part in parts if part) + "." + link
+    return found
 
 
 def keep_lab_quiet() -> None:
@@ -233,18 +295,43 @@ def keep_lab_quiet() -> None:
     file = VENV / "share/jupyter/lab/settings/overrides.json"
     if not file.exists():
         quiet = {"fetchNews": "false", "checkForUpdates": False}
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({"@jupyterlab/apputils-extension:notification": quiet}))
+        with suppress(OSError):  # a shared .venv; then JupyterLab asks
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps({"@jupyterlab/apputils-extension:notification": quiet}))
 
 
-def open_lab(folder: Path, arguments: tuple[str, ...]) -> int:
-    """Open JupyterLab on the folder's first notebook, with LAB_ARGS from the environment."""
+def lab_options() -> list[str]:
+    """Read LAB_ARGS from the environment."""
+    options = os.environ.get("LAB_ARGS", "")
+    try:
+        return shlex.split(options, posix=os.name == "posix")
+    except ValueError as problem:
+        raise Failed(f"LAB_ARGS is {options!r}: {str(problem).lower()}.") from None
+
+
+def open_lab(folder: Path, arguments: list[str]) -> int:
+    """Open JupyterLab on the folder's first notebook."""
     first = min(folder.glob("*.ipynb"), default=None)
     if first is None:
         raise Failed(f"There is no notebook in {folder.name}/ yet.")
     keep_lab_quiet()
-    more = shlex.split(os.environ.get("LAB_ARGS", ""), posix=os.name == "posix")
-    return run("-m", "jupyterlab", str(first), f"--ServerApp.root_dir={ROOT}", *more, *arguments)
+    return run("-m", "jupyterlab", str(first), f"--ServerApp.root_dir={ROOT}", *arguments)
+
+
+def check_port(port: str) -> None:
+    """Raise `Failed` unless pages can be served at this port."""
+    if not (port.isdecimal() and 1 <= int(port) <= 65535):
+        raise Failed(f"The port must be a number from 1 to 65535, got {port!r}.")
+    with socket.socket() as trial:
+        if os.name == "posix":  # as http.server does it
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", int(port)))
+        except OSError as problem:
+            raise Failed(
+                f"Nothing can be served at port {port}: {problem.strerror}.\n"
+                f"Name another one, as in python start.py site {9000 if port != '9000' else 9001}"
+            ) from None
 
 
 # ---- commands: each takes what follows its name and returns an exit code
@@ -252,10 +339,14 @@ def open_lab(folder: Path, arguments: tuple[str, ...]) -> int:
 
 def lab(*arguments: str) -> int:
     """open the chapter in JupyterLab, in your own copy (my_notebooks/)"""
+    options = [*lab_options(), *arguments]
     install()
-    for name in copy_notebooks(ROOT / "notebooks", ROOT / "my_notebooks"):
+    version = quietly(str(PYTHON), "-c", "import sys; print(sys.version.split()[0])")
+    copies = ROOT / "my_notebooks"
+    for name in copy_notebooks(ROOT / "notebooks", copies, version.stdout.strip()):
         say(f"New: my_notebooks/{name}")
-    return open_lab(ROOT / "my_notebooks", arguments)
+    copy_pages(ROOT / "book", copies)
+    return open_lab(copies, options)
 
 
 def test(*arguments: str) -> int:
@@ -283,11 +374,16 @@ def book(*arguments: str) -> int:
 
 def site(*arguments: str) -> int:
     """build the book and serve it on this machine (site 9000: at that port)"""
-    code = book()
-    port = arguments[0] if arguments else "8000"
+    port, *others = arguments or ("8000",)
+    if others:
+        raise Failed(f"site takes one port and nothing else, got {' '.join(arguments)!r}.")
+    check_port(port)
+    if code := book():
+        return code
+    check_port(port)  # building takes a while
     say(f"Serving it at http://127.0.0.1:{port}/ until Ctrl-C")
     folder = str(ROOT / "book/_build/html")
-    return code or run("-m", "http.server", port, "--bind", "127.0.0.1", "--directory", folder)
+    return run("-m", "http.server", port, "--bind", "127.0.0.1", "--directory", folder)
 
 
 def notebooks(*arguments: str) -> int:
@@ -305,8 +401,9 @@ def train(*arguments: str) -> int:
 
 def edit(*arguments: str) -> int:
     """open the original notebooks, to change the chapter itself"""
+    options = [*lab_options(), *arguments]
     install()
-    return open_lab(ROOT / "notebooks", arguments)
+    return open_lab(ROOT / "notebooks", options)
 
 
 def lint(*arguments: str) -> int:
@@ -329,7 +426,9 @@ def constraints(*arguments: str) -> int:
 
 
 def help(*arguments: str) -> int:
-    """show this list"""
+    """show this list (help train: the help of that command)"""
+    if arguments:
+        return main(arguments[0], "--help")
     say("python start.py COMMAND, or make COMMAND:\n")
     for name, command in COMMANDS.items():
         say(f"  {name:<12} {command.__doc__}")
@@ -340,15 +439,37 @@ ORDER = [lab, test, book, site, notebooks, train, edit, lint, constraints, help]
 COMMANDS = {command.__name__: command for command in ORDER}
 
 
+HELP = {"-h", "--help"}
+
+
+def help_with(name: str) -> int:
+    """Show the help of one command, without installing anything."""
+    if name == "train":  # its list of flags needs nothing but Python either
+        return subprocess.call([sys.executable, "-m", "nin_lib", "train", "--help"], cwd=ROOT)
+    say(f"python start.py {name}, or make {name}: {COMMANDS[name].__doc__}")
+    return 0
+
+
 def main(name: str = "help", *arguments: str) -> int:
+    name = "help" if name in HELP else name
     try:
         if name not in COMMANDS:
             raise Failed(f"There is no command {name!r}; python start.py help lists them.")
         if name != "help" and version_problem(sys.version_info):
             raise Failed(version_problem(sys.version_info))
+        if HELP & set(arguments):
+            return help_with(name)
         return COMMANDS[name](*arguments)
     except Failed as problem:
         say(problem)
+        return 1
+    except BrokenPipeError:  # python start.py help | head -1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as problem:
+        say(f"{problem.strerror}: {problem.filename}" if problem.filename else problem)
+        if isinstance(problem, PermissionError):
+            say(f"The folder {ROOT} must be yours to write in: copy the chapter to one that is.")
         return 1
     except KeyboardInterrupt:
         say("\nStopped.")

@@ -94,6 +94,19 @@ class History:
             raise ValueError("history.last: no epoch was finished, so there is no row")
         return self.rows[-1]
 
+    def finished(self) -> bool:
+        """Return whether the run finished all its epochs; print a line about it if it did not.
+
+        It lets the cells of a notebook that need a whole run say what to do where there is none::
+
+            if history.finished():
+                print(history.last["val_accuracy"])
+        """
+        finished = bool(self.rows) and len(self.rows) >= self.about.get("epochs", 1)
+        if not finished:
+            print("The run was stopped early: run the training cell again to see this.")
+        return finished
+
     def column(self, name: str) -> list[float]:
         """One figure over all epochs, such as ``history.column("val_accuracy")``."""
         if name not in COLUMNS:

@@ -77,7 +77,8 @@ def fit(
     refuse_name("data", data, "load")
     refuse_name("recipe", recipe, "recipe")
     plan = plan or choose_plan()
-    with team(plan.device) as ranks:
+    # From here to the last event an interrupt waits, so that the caller always gets a history.
+    with team(plan.device) as ranks, between_steps() as asked:
         plan.place(model)
         check_model(model, data, input_size, plan)
         run = Run(model, data, recipe, epochs, batch_size, input_size, seed, plan, ranks, notes)
@@ -88,7 +89,7 @@ def fit(
         run.tell(run.started())
         finished = False
         try:
-            with seeded(plan.device), plan.running(), between_steps() as asked:
+            with seeded(plan.device), plan.running():
                 run.go(keeper, asked)
                 keeper.finished()
                 finished = True

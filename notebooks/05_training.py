@@ -6,7 +6,7 @@
 #     formats: ipynb,py:percent
 #     notebook_metadata_filter: chapter,-jupytext.text_representation
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -37,6 +37,7 @@ from IPython.display import display
 from nin_lib import network, shape_flow
 from nin_lib import torch as nin
 from nin_lib.data import CLASSES, find_full, load
+from nin_lib.history import History
 from nin_lib.recipe import SIZES, recipe
 from nin_lib.recorded import study, variants
 from nin_lib.train import evaluate, fit, predict
@@ -102,6 +103,7 @@ SEED = 0
 how = recipe(RECIPE)
 data = load(size.data)
 model = nin.build(spec, how, SEED)
+history = History()  # of the run below
 
 # %% tags=["nbval-ignore-output"]
 loss, accuracy = evaluate(model, data.val, size.input_size)
@@ -165,9 +167,10 @@ for row in history.rows:
 
 # %%
 print("every epoch was finished:", len(history.rows) == size.epochs)
-first = history.rows[0]["train_loss"]
-print("below ln 10 in the first epoch:", first < math.log(10))
-print("it has learnt:", history.last["val_loss"] < 0.7 * math.log(10))
+if history.finished():
+    first, last = history.rows[0]["train_loss"], history.last["val_loss"]
+    print("below ln 10 in the first epoch:", first < math.log(10))
+    print("it has learnt:", last < 0.7 * math.log(10))
 before = [run for run in variants() if run["variant"] == "as it is"]
 above = sum(run["val_accuracy"][0] > run["train_accuracy"][0]
             for run in before)
@@ -240,7 +243,9 @@ else:
     print("the test images have not been looked at")
 
 # %%
-print("held-out, far above guessing:", history.last["val_accuracy"] > 0.4)
+if history.finished():
+    above = history.last["val_accuracy"] > 0.4
+    print("held-out, far above guessing:", above)
 
 # %% [markdown]
 # Is that good? One run with one seed says little: another seed, another machine, and the number moves. Before you compare two networks, or two recipes, train each of them with several seeds and look at all of their results, not at the best or the last.
@@ -273,24 +278,28 @@ Predict("Compared with the default recipe, how will the runs end?", [
 ])
 
 # %% tags=["nbval-ignore-output", "slide"]
+small, ended = SIZES["class"], {}
 title = "published recipe, three seeds"
 three = LiveCurves(title=title, classes=CLASSES, keep=True, at_once=False)
 display(three)
-small, ended = SIZES["class"], {}
 for seed in range(3):
     other = nin.build(network(small.network), usual, seed)
-    history = fit(
+    run = fit(
         other, mini, usual, epochs=small.epochs, batch_size=small.batch_size,
         seed=seed, observers=[three],
     )
+    if not run.finished():
+        break
     answers = predict(other, mini.val).argmax(axis=1)
-    ended[seed] = history, 10 - len(set(answers))
+    ended[seed] = run, 10 - len(set(answers))
 
 # %% tags=["nbval-ignore-output"]
 print("seed  held-out accuracy after each epoch  classes never answered")
-for seed, (history, never) in ended.items():
-    each = [f"{value:.2f}" for value in history.column("val_accuracy")]
+for seed, (run, never) in ended.items():
+    each = [f"{value:.2f}" for value in run.column("val_accuracy")]
     print(f"{seed:4}  {', '.join(each):>34}{never:>24}")
+if len(ended) < 3:
+    print("The runs were stopped early: run the cell above again.")
 
 # %% [markdown]
 # What do you see? Look at the loss: when does it leave the dotted line, if it does? Look at the number of classes that are never answered. And at the strips (of the last run): which of them are short?

@@ -20,7 +20,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import jupytext
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
@@ -94,15 +93,16 @@ def versions(py_path: Path) -> list[tuple[NotebookNode, Path]]:
     """Each notebook that is made from a source, not yet executed, with its place.
 
     Raises:
-        NotebookError: a marker (`# given`, `# solution`, `# end`) stands without its fellows.
+        NotebookError: the source cannot be read, or a marker (`# given`, `# solution`, `# end`)
+            has no counterpart.
     """
     made = []
     for folder, cells in VERSIONS.items():
-        nb = jupytext.read(py_path, fmt="py:percent")
+        nb = notebooks.read_source(py_path)
         nb.cells = cells(nb, py_path.stem)
         for cell in nb.cells:
             if cell.cell_type == "code" and (stray := MARKER.search(cell.source)):
-                raise NotebookError(f"{py_path}: {stray[0].strip()!r} without its fellows")
+                raise NotebookError(f"{py_path}: {stray[0].strip()!r} has no counterpart")
         made.append((nb, py_path.parents[1] / folder / f"{py_path.stem}.ipynb"))
     return made
 
@@ -119,7 +119,11 @@ def build(py_path: Path, quick: bool = False) -> str:
 def problems(py_path: Path) -> list[str]:
     """List what is wrong with what was made from one source."""
     found = []
-    for nb, path in versions(py_path):
+    try:
+        made = versions(py_path)
+    except NotebookError as error:
+        return [str(error)]
+    for nb, path in made:
         missing = [f"{path}: missing; {notebooks.REMAKE}"]
         found += notebooks.differences(nb, path) if path.exists() else missing
     return found

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import codecs
 import copy
 import difflib
 import io
@@ -28,6 +29,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import yaml
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
@@ -43,8 +45,19 @@ FEW_COLOURS = 1_024  # plots have fewer, the shades at the edges of their letter
 MIN_COMPARED = 3
 CELL_TIMEOUT = 900  # seconds
 REMAKE = "run `make notebooks`"
+SAVE_AS = "save it as UTF-8 without a byte order mark (BOM)"
 
-KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+# As JupyterLab writes them when it opens a notebook: where they differ, it marks the notebook as
+# changed. Only the version of Python is left out, which differs from machine to machine.
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+LANGUAGE = {
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 TEXTS = ("text/plain", "text/html", "image/svg+xml")  # nbval compares these to the letter,
 PICTURES = ("image/png", "image/jpeg")  # but not these, whose text/plain is a mere placeholder
@@ -66,7 +79,7 @@ def freeze(nb: NotebookNode) -> NotebookNode:
     nb.metadata.pop("widgets", None)
     nb.metadata.get("jupytext", {}).pop("text_representation", None)
     nb.metadata["kernelspec"] = dict(KERNEL)
-    nb.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+    nb.metadata["language_info"] = copy.deepcopy(LANGUAGE)
     for number, cell in enumerate(nb.cells, start=1):
         cell["id"] = f"cell-{number:02d}"
         cell.metadata.pop("execution", None)
@@ -106,6 +119,29 @@ def _lighter(png: str) -> str:
 
 def _continues_stream(before: list[NotebookNode], output: NotebookNode) -> bool:
     return bool(before) and output.output_type == "stream" and before[-1].get("name") == output.name
+
+
+# ---------------------------------------------------------------- reading
+
+
+def read_source(py_path: Path) -> NotebookNode:
+    """Read a notebook from its .py half.
+
+    Raises:
+        NotebookError: the file is not UTF-8, begins with a byte order mark, or has a header that
+            is not YAML.
+    """
+    content = py_path.read_bytes()
+    if content.startswith(codecs.BOM_UTF8):
+        raise NotebookError(f"{py_path}: begins with a byte order mark; {SAVE_AS}")
+    try:
+        return jupytext.reads(content.decode("utf-8"), fmt="py:percent")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        byte = f"byte 0x{content[error.start]:02x}"
+        raise NotebookError(f"{py_path}: line {line} is not UTF-8 ({byte}); {SAVE_AS}") from error
+    except yaml.YAMLError as error:
+        raise NotebookError(f"{py_path}: the header is not valid YAML: {error}") from error
 
 
 # ---------------------------------------------------------------- building
@@ -155,7 +191,7 @@ def build(py_path: Path, quick: bool = False) -> str:
     ipynb_path = py_path.with_suffix(".ipynb")
     if not py_path.exists():
         raise NotebookError(f"{py_path}: no such file; notebooks are made from their .py half")
-    return make(jupytext.read(py_path, fmt="py:percent"), py_path, ipynb_path, quick)
+    return make(read_source(py_path), py_path, ipynb_path, quick)
 
 
 def make(nb: NotebookNode, py_path: Path, ipynb_path: Path, quick: bool = False) -> str:
@@ -178,13 +214,14 @@ def _failed_cell(nb: NotebookNode) -> str:
 
 
 def _write_if_changed(path: Path, text: str) -> str:
-    if (size := len(text.encode())) > MAX_BYTES:
-        raise NotebookError(f"{path}: {_too_large(size)}")
-    if path.exists() and path.read_text(encoding="utf-8") == text:
+    content = text.encode()
+    if len(content) > MAX_BYTES:
+        raise NotebookError(f"{path}: {_too_large(len(content))}")
+    if path.exists() and path.read_bytes() == content:
         return "unchanged"
     partial = path.with_suffix(".ipynb.partial")
     try:
-        partial.write_text(text, encoding="utf-8", newline="\n")
+        partial.write_bytes(content)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -227,7 +264,11 @@ def problems(py_path: Path, ipynb_path: Path) -> list[str]:
         return [f"{ipynb_path}: its other half {py_path.name} is missing; write it, or delete this"]
     if not ipynb_path.exists():
         return [f"{py_path}: its other half {ipynb_path.name} is missing; {REMAKE}"]
-    return differences(jupytext.read(py_path, fmt="py:percent"), ipynb_path)
+    try:
+        source = read_source(py_path)
+    except NotebookError as error:
+        return [str(error)]
+    return differences(source, ipynb_path)
 
 
 def differences(source: NotebookNode, ipynb_path: Path) -> list[str]:

@@ -2,7 +2,8 @@
 
 A notebook cites by a link to the BibTeX file, as in
 [Wilson 1927](../book/references.bib#wilson1927probable).
-JupyterLab opens the file; in the book the link becomes the words and a number, {cite}`...`.
+In the book the link becomes the words and a number, {cite}`...`; in the copy that a student works
+in, start.py leads it to a list that people can read.
 
 In the list each reference is an item: docutils gives each the role "doc-biblioentry", which is
 deprecated and not allowed in a list.

@@ -943,7 +943,7 @@ def test_a_marker_without_its_fellows_is_named(tmp_path):
     source = tmp_path / "exercises" / "99_bad.py"
     source.parent.mkdir()
     source.write_text("# %% [markdown]\n# # Bad\n\n# %%\n# solution\nx = 1\n# end\n")
-    with pytest.raises(notebooks.NotebookError, match="'# solution' without its fellows"):
+    with pytest.raises(notebooks.NotebookError, match="'# solution' has no counterpart"):
         exercises.versions(source)
 
 
@@ -957,3 +957,11 @@ def test_lines_of_code_fit_a_page():
     for path in SOURCES:
         for line in path.read_text(encoding="utf-8").splitlines():
             assert len(line) <= 78 or line.startswith("#"), f"{path.name}: {line}"
+
+
+def test_a_source_in_another_encoding_is_named(tmp_path):
+    source = tmp_path / "exercises" / "99_bad.py"
+    source.parent.mkdir()
+    source.write_bytes(b"\xef\xbb\xbf# %%\nx = 1\n")
+    (problem,) = exercises.problems(source)
+    assert "99_bad.py: begins with a byte order mark" in problem

@@ -1,5 +1,6 @@
 """Buttons for Colab and Binder, and where the code is, once the settings name a repository."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from bs4 import BeautifulSoup
 from common import ROOT
 
 import start
+from nin_lib import __version__
 
 OFF = 'repository_url: ""\n'
 REPOSITORY = "https://github.com/some-owner/some-name"
@@ -39,8 +41,9 @@ def built(request, tmp_path_factory):
     places = {"book/_toc.yml": "toc.yml", "book": "out"}
     command = [places.get(part, part) for part in start.BOOK if part != "-W"]
     done = subprocess.run(
-        [sys.executable, *command], cwd=folder, capture_output=True, text=True, timeout=100
-    )
+        [sys.executable, *command], cwd=folder, capture_output=True, text=True, timeout=100,
+        env=os.environ | {"SOURCE_DATE_EPOCH": "1000000000"},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     return request.param, folder / "out" / "_build" / "html"
 
@@ -82,3 +85,10 @@ def test_the_front_page_says_where_the_code_is(built):
     texts = soup(html, PAGES[0]).select("article p")
     (how,) = [text for text in texts if "get the code" in text.get_text()]
     assert [link["href"] for link in how.select("a")] == [repository] * bool(repository)
+
+
+def test_every_page_names_the_version_and_its_date(built):
+    _, html = built
+    for page in [*PAGES, "search.html"]:
+        (edition,) = soup(html, page).select("footer .edition")
+        assert edition.get_text() == f"Version {__version__}, 2001-09-09"

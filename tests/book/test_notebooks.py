@@ -17,6 +17,9 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelspec import get_kernel_dict
+from nbconvert import ScriptExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from PIL import Image
@@ -142,9 +145,24 @@ def test_a_made_notebook_holds_nothing_of_its_run(pair: Pair) -> None:
     nb = pair.read()
     assert [cell.id for cell in nb.cells] == [f"cell-{n:02d}" for n in range(1, 6)]
     assert [cell.execution_count for cell in code_cells(nb)] == [1, 2, 3, 4]
-    assert nb.metadata.language_info == {"name": "python", "pygments_lexer": "ipython3"}
+    assert "version" not in nb.metadata.language_info
     assert [output.text for output in nb.cells[1].outputs] == ["numbers:\n45\nsum\n"]
     assert all(set(cell.metadata) <= {"tags"} for cell in nb.cells)
+
+
+def test_metadata_are_what_jupyterlab_writes_but_for_pythons_version(pair: Pair) -> None:
+    """JupyterLab compares them with what the kernel reports, and else asks to save a notebook."""
+    metadata = pair.read().metadata
+    reported = {k: v for k, v in IPythonKernel.language_info.items() if k != "version"}
+    assert metadata.language_info == reported
+    kernel = {"name": "python3"} | {k: get_kernel_dict()[k] for k in ("display_name", "language")}
+    assert metadata.kernelspec == kernel
+
+
+def test_nbconvert_writes_a_python_script(pair: Pair) -> None:
+    script, resources = ScriptExporter().from_filename(str(pair.ipynb))
+    assert resources["output_extension"] == ".py"
+    assert "6 * 7" in script
 
 
 def test_notebooks_run_on_the_python_that_makes_them(pair: Pair) -> None:
@@ -341,6 +359,38 @@ def test_the_check_finds_an_edited_py(pair: Pair, before: str, after: str, messa
     assert text.count(before) == 1
     pair.py.write_text(text.replace(before, after))
     assert message in pair.problems()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xef\xbb\xbf" + SAMPLE.encode(), "begins with a byte order mark"),
+        (SAMPLE.encode("utf-16"), "line 1 is not UTF-8 (byte 0xff)"),
+        (
+            SAMPLE.replace("sample", "na\xefve").encode("latin-1"),
+            "line 15 is not UTF-8 (byte 0xef)",
+        ),
+        (SAMPLE.replace("compared: 3", "compared: [").encode(), "the header is not valid YAML"),
+    ],
+    ids=["BOM", "UTF-16", "Latin-1", "YAML"],
+)
+def test_a_source_that_cannot_be_read_is_named(
+    pair: Pair, content: bytes, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Making the notebook again would not help, so nobody is told to."""
+    pair.py.write_bytes(content)
+    for command in ("check", "build"):
+        assert notebooks.main(["--folder", str(pair.py.parent), command]) == 1
+        said = capsys.readouterr().err
+        assert f"01_sample.py: {message}" in said
+        assert "make notebooks" not in said
+
+
+def test_an_old_notebook_in_another_encoding_is_replaced(pair: Pair) -> None:
+    made = pair.ipynb.read_bytes()
+    pair.ipynb.write_bytes("caf\xe9".encode("latin-1"))
+    assert "not a notebook" in pair.problems()
+    assert notebooks._write_if_changed(pair.ipynb, made.decode()) == "written"
 
 
 @pytest.mark.parametrize("wanted", ["compared: 2", "compared: many", "nothing: 3"])

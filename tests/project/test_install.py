@@ -5,6 +5,8 @@ import importlib.util
 import json
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 import tomllib
@@ -163,6 +165,31 @@ def test_help_names_every_command(start, capsys):
         assert re.search(rf"^  {name} +{re.escape(command.__doc__)}$", said, re.M)
 
 
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_the_help_of_every_command_installs_nothing(start, monkeypatch, capfd, flag):
+    for name in ("install", "make_venv", "pip_install", "run"):
+        monkeypatch.setattr(start, name, None)  # calling it would fail
+    monkeypatch.setattr(start, "ROOT", ROOT)
+    for name, command in start.COMMANDS.items():
+        assert start.main(name, flag) == 0
+        said = capfd.readouterr().out
+        assert ("--epochs" if name == "train" else command.__doc__) in said
+        assert start.main("help", name) == 0
+        assert capfd.readouterr().out == said
+    assert start.main(flag) == 0
+    assert "make COMMAND" in capfd.readouterr().out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipe of this kind on Windows")
+def test_a_pipe_whose_reader_ends_first_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, str(ROOT / "start.py"), "help"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_an_unknown_command_is_named(start, capsys):
     assert start.main("labb") == 1
     assert "'labb'" in capsys.readouterr().out
@@ -228,7 +255,9 @@ def test_lab_opens_the_first_copy(start, tmp_path, monkeypatch, capsys):
     commands = []
     monkeypatch.setattr(start, "install", lambda *extras: commands.append(extras))
     monkeypatch.setattr(start, "run", lambda *arguments: commands.append(arguments) or 0)
+    monkeypatch.setattr(start, "quietly", lambda *_: subprocess.CompletedProcess(_, 0, "3.12.1\n"))
     monkeypatch.setenv("LAB_ARGS", "--no-browser --port 9000")
+    shutil.copytree(ROOT / "book", tmp_path / "book", ignore=shutil.ignore_patterns("_*"))
     write_notebook(tmp_path / "notebooks" / "02_b.ipynb", "second")
     write_notebook(tmp_path / "notebooks" / "01_a.ipynb", "first")
     assert start.main("lab", "--ip=0.0.0.0") == 0
@@ -237,6 +266,122 @@ def test_lab_opens_the_first_copy(start, tmp_path, monkeypatch, capsys):
     assert module == "jupyterlab"
     assert Path(opened) == tmp_path / "my_notebooks" / "01_a.ipynb"
     assert more == ["--no-browser", "--port", "9000", "--ip=0.0.0.0"]
+    assert (tmp_path / "my_notebooks" / "glossary.md").exists()
+
+
+def test_a_copy_names_the_python_that_runs_it(start, tmp_path):
+    """JupyterLab compares the version too, and else asks to save a copy that nobody changed."""
+    write_notebook(tmp_path / "notebooks" / "01_a.ipynb", "first")
+    start.copy_notebooks(tmp_path / "notebooks", tmp_path / "copies", "3.12.1")
+    copy = json.loads((tmp_path / "copies" / "01_a.ipynb").read_text(encoding="utf-8"))
+    assert copy["metadata"]["language_info"] == {"name": "python", "version": "3.12.1"}
+
+
+def link_targets(path):
+    return re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8"))
+
+
+def headings(path):
+    """The fragments by which JupyterLab finds the headings of a page, and what leads there."""
+    titles = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.M)
+    assert len(set(titles)) == len(titles)
+    return {title.replace(" ", "-").lower() for title in titles}
+
+
+def test_links_in_the_copies_lead_to_copies_and_to_readable_references(
+    start, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(start, "ROOT", ROOT)
+    copies = tmp_path / "my_notebooks"
+    names = start.copy_notebooks(ROOT / "notebooks", copies)
+    start.copy_pages(ROOT / "book", copies)
+    pages = {"glossary.md": 0, "references.md": 0}
+    for name in [*names, *pages]:
+        for link in link_targets(copies / name):
+            path, _, fragment = link.partition("#")
+            assert "book/" not in path and "notebooks/" not in path, f"{name}: {link}"
+            target = (copies / name).parent / path
+            if path.endswith((".ipynb", ".md")) and "://" not in path:
+                assert target.is_file(), f"{name}: {link}"
+            if target.name in pages:
+                pages[target.name] += 1
+                assert not fragment or fragment.lower() in headings(target), f"{name}: {link}"
+    assert min(pages.values()) >= 10
+    text = (copies / "references.md").read_text(encoding="utf-8")
+    assert (
+        "## Lin et al. 2014\n\nLin, Min; Chen, Qiang; Yan, Shuicheng. *Network In Network*." in text
+    )
+    assert not re.search(r"[{}\\]", text)
+
+    (copies / "glossary.md").write_text("with the reader's notes")
+    start.copy_pages(ROOT / "book", copies)
+    assert (copies / "glossary.md").read_text() == "with the reader's notes"
+
+
+@pytest.mark.parametrize("command", ["lab", "edit"])
+def test_an_unbalanced_quote_in_lab_args_is_named(start, monkeypatch, capsys, command):
+    monkeypatch.setenv("LAB_ARGS", "--notebook-dir 'my folder")
+    assert start.main(command) == 1
+    said = capsys.readouterr().out
+    assert said == 'LAB_ARGS is "--notebook-dir \'my folder": no closing quotation.\n'
+
+
+def test_a_folder_that_cannot_be_written_is_named(start, monkeypatch, capsys, tmp_path):
+    def refuse(*extras):
+        raise PermissionError(13, "Permission denied", str(tmp_path / ".venv"))
+
+    monkeypatch.setattr(start, "install", refuse)
+    assert start.main("edit") == 1
+    said = capsys.readouterr().out
+    assert f"Permission denied: {tmp_path / '.venv'}" in said and "copy the chapter" in said
+
+
+def test_a_file_in_the_way_and_a_damaged_notebook_are_named(start, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(start, "install", lambda *extras: None)
+    monkeypatch.setattr(start, "quietly", lambda *_: subprocess.CompletedProcess(_, 0, "3.12.1\n"))
+    write_notebook(tmp_path / "notebooks" / "01_a.ipynb", "first")
+    (tmp_path / "my_notebooks").write_text("a file")
+    assert start.main("lab") == 1
+    assert str(tmp_path / "my_notebooks") in capsys.readouterr().out
+    (tmp_path / "my_notebooks").unlink()
+    (tmp_path / "notebooks" / "01_a.ipynb").write_text("<<<<<<< HEAD")
+    assert start.main("lab") == 1
+    assert "01_a.ipynb is damaged" in capsys.readouterr().out
+
+
+def test_jupyterlab_opens_although_its_settings_cannot_be_written(start):
+    start.VENV.mkdir()
+    (start.VENV / "share").write_text("a file in the way")
+    start.keep_lab_quiet()
+
+
+# ---- serving the book
+
+
+def test_a_book_that_cannot_be_built_is_not_served(start, monkeypatch, capsys):
+    monkeypatch.setattr(start, "book", lambda: 2)
+    monkeypatch.setattr(start, "check_port", lambda port: None)
+    assert start.main("site") == 2
+    assert "Serving" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("port", ["abc", "-1", "0", "65536", "80.5", ""])
+def test_a_port_that_is_none_is_named_before_the_book_is_built(start, capsys, port):
+    assert start.main("site", port) == 1
+    assert f"The port must be a number from 1 to 65535, got {port!r}." in capsys.readouterr().out
+
+
+def test_a_port_that_is_taken_is_named_before_the_book_is_built(start, monkeypatch, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        assert start.main("site", port) == 1
+    said = capsys.readouterr().out
+    assert f"Nothing can be served at port {port}: Address already in use." in said
+    assert "Serving" not in said
+    monkeypatch.setattr(start, "book", lambda: 0)
+    monkeypatch.setattr(start, "run", lambda *arguments: 0)
+    assert start.main("site", port) == 0
+    assert f"Serving it at http://127.0.0.1:{port}/" in capsys.readouterr().out
 
 
 def test_jupyterlab_asks_nothing_unless_there_are_settings_already(start):
@@ -376,7 +521,29 @@ def test_every_part_runs_even_after_one_has_failed(start, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "2 passed, 1 failed"
 
 
+# ---- the README's picture
+
+
+def test_the_readmes_picture_is_of_two_live_widgets():
+    picture = pytest.importorskip("tools.readme_picture")
+    assert picture.PICTURE.relative_to(ROOT).as_posix() in text("README.md")
+    page = picture.html()
+    assert page.count("<nin-shape-flow data-config") == page.count("<nin-live-curves data-") == 1
+
+
 # ---- what must not be in any file
+
+
+@pytest.mark.parametrize("name", [".venv", "my_notebooks", "book/_build", ".mypy_cache", "build"])
+def test_git_ignores_a_link_as_it_ignores_the_folder(tmp_path, name):
+    if not shutil.which("git"):
+        pytest.skip("no git here")
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).symlink_to(tmp_path)
+    asked = subprocess.run(["git", "check-ignore", name], cwd=tmp_path, capture_output=True)
+    assert asked.returncode == 0
 
 
 def project_files():

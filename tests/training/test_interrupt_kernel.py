@@ -2,8 +2,10 @@
 
 import os
 import queue
+import re
 import time
 
+import jupytext
 import pytest
 from common import ROOT
 
@@ -140,3 +142,69 @@ def test_a_cell_that_is_run_again_leaves_no_widgets_behind(kernel, tmp_path):
     assert counts[0][1] == []
     shown = "print(curves.config['classes']['count'], curves.comm is not None)"
     assert kernel.cell(shown) == ("10 True\n", [])
+
+
+# ---- stop in a training cell of a notebook, then run all cells below
+
+FEW_IMAGES = f"""
+import os, signal, sys
+os.environ["MPLBACKEND"] = "agg"
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+import torch
+torch.set_num_threads(1)
+import nin_lib.data, nin_lib.train, nin_lib.widgets, tiny_runs
+small_set = tiny_runs.few(192, 64)
+nin_lib.data.load = lambda *_: small_set
+nin_lib.network = lambda _: tiny_runs.NET
+moment = None
+
+
+def press_stop_in(place, name, step=None):
+    "Let the function press stop, once, when `moment` is its name."
+    original = getattr(place, name)
+
+    def pressing(*arguments, **named):
+        global moment
+        if moment == name and (step is None or arguments[0].step == step):
+            moment = None
+            signal.raise_signal(signal.SIGINT)
+        return original(*arguments, **named)
+
+    setattr(place, name, pressing)
+
+
+press_stop_in(nin_lib.widgets.LiveCurves, "__init__")
+press_stop_in(nin_lib.train, "check_model")
+press_stop_in(nin_lib.train.Run, "take_step", step=4)
+press_stop_in(nin_lib.widgets.LiveCurves, "finish")
+"""
+BEFORE, FIRST, MIDDLE, LAST = "__init__", "check_model", "take_step", "finish"
+TRAINING = {"05_training": ["history = fit(", "    run = fit("], "07_when": ["history = fit("]}
+FROM_TRAINING = re.compile(r"\b(?<!\.)(history|model|logits|ended)\b")  # what such a cell leaves
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", TRAINING)
+def test_after_a_stop_all_cells_below_run_or_say_what_to_do(kernel, name):
+    (path,) = (ROOT / "notebooks").glob(f"{name}*.py")
+    cells = [it.source for it in jupytext.read(path).cells if it.cell_type == "code"]
+    training = [n for n, it in enumerate(cells) if any(fit in it for fit in TRAINING[name])]
+    assert len(training) == len(TRAINING[name])
+    assert kernel.cell(FEW_IMAGES) == ("", [])
+    for source in cells[: training[0]]:
+        assert kernel.cell(source)[1] == []
+    for number in training:
+        for moment in (BEFORE, FIRST, MIDDLE, LAST):
+            kernel.cell(f"moment = {moment!r}")
+            printed, errors = kernel.cell(cells[number])
+            assert [it[:17] for it in errors] == ["KeyboardInterrupt"] * (moment == BEFORE)
+            below = cells[number + 1 :]
+            if (number, moment) != (training[0], BEFORE):  # else all of them
+                below = [source for source in below if FROM_TRAINING.search(source)]
+            for source in below:
+                more, errors = kernel.cell(source)
+                assert errors == [], source
+                printed += more
+            if name == "05_training":
+                assert ("stopped early: run the" in printed) == (moment != LAST)

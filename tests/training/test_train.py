@@ -216,6 +216,24 @@ def test_an_interrupt_waits_for_the_step_and_keeps_the_finished_epochs(few):
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
+@pytest.mark.parametrize(("kind", "epochs_done"), [(Started, 0), (EpochEnd, 1), (Ended, 2)])
+def test_an_interrupt_at_the_very_beginning_or_end_leaves_a_history(few, capsys, kind, epochs_done):
+    def press_stop(event):
+        if isinstance(event, kind):
+            signal.raise_signal(signal.SIGINT)
+
+    _, history = train_tiny(few, epochs=2, observers=[press_stop])
+    assert len(history.rows) == epochs_done
+    capsys.readouterr()
+    assert history.finished() == (epochs_done == 2)
+    assert ("run the training cell again" in capsys.readouterr().out) == (epochs_done < 2)
+
+
+def test_an_empty_history_is_of_no_finished_run(capsys):
+    assert not History().finished()
+    assert capsys.readouterr().out.count("\n") == 1
+
+
 def test_training_outside_the_main_thread(few):
     done = []
     thread = threading.Thread(target=lambda: done.append(train_tiny(few, epochs=1)))
