@@ -3,7 +3,7 @@ PYTHON ?= python3
 export LAB_ARGS
 
 .DEFAULT_GOAL := help
-.PHONY: lab test book site notebooks train edit lint constraints help
+.PHONY: lab check test release book site notebooks train edit lint constraints help
 
-lab test book site notebooks train edit lint constraints help:
+lab check test release book site notebooks train edit lint constraints help:
 	@$(PYTHON) start.py $@ $(ARGS)

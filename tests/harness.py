@@ -183,10 +183,11 @@ ONE_OF_EACH_KIND = """() => {
 def accessibility(page, selector: str, out_of_sight: bool = False) -> list[str]:
     """What axe-core finds wrong inside `selector`, and every contrast it could not decide.
 
-    It changes the page: repeated colours in programs go. axe-core can't tell what is behind a text in a drawing. In an instrument that is what is behind all
-    other text, so such a text has to have the colour of the instrument's other text. Nor does it
-    judge a single letter or a lone symbol (→, ∑), which has the colour of the text around it; nor
-    what has to be scrolled to, which is passed over if `out_of_sight`.
+    The page is changed: repeated colours of programs go. In a drawing axe-core can't tell what is
+    behind a text. In an instrument that is what is behind all other text, so such a text must have
+    the colour of the instrument's other text. It doesn't judge a single letter or a lone symbol
+    (→, ∑) either, which has the colour of the text around it, nor what has to be scrolled to, which
+    is passed over if `out_of_sight`.
     """
     from axe_playwright_python.sync_playwright import Axe
 
