@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .data import Split
+from .data import Split, as_array
 from .flow import shape_flow
 from .spec import Block, Dropout, Network, require_int
 
@@ -33,12 +33,13 @@ def class_maps(
 
     from .train import to_input
 
+    batch_size = require_int("batch_size", batch_size, 1)
     training, device = model.training, next(model.parameters()).device
     model.eval()
     with torch.no_grad():
         parts = [
             model.maps(to_input(batch.to(device), input_size)).float().cpu()
-            for batch in torch.tensor(images).split(batch_size)
+            for batch in torch.tensor(as_array("images", images)).split(batch_size)
         ]
     model.train(training)
     return torch.cat(parts).numpy()
@@ -59,9 +60,9 @@ def cover(images: np.ndarray, row: int, column: int, size: int, fill: int = 0) -
     """A copy of N×S×S images with a square of `size` pixels set to `fill`, its upper left pixel at
     (`row`, `column`). Raises `ValueError` where the square does not lie inside the images."""
     side = images.shape[-1]
-    require_int("size", size, 1)
+    size = require_int("size", size, 1)
+    row, column = require_int("row", row, 0), require_int("column", column, 0)
     for name, value in (("row", row), ("column", column)):
-        require_int(name, value, 0)
         if value + size > side:
             rule = f"at most {side} − size {size}, so that the square lies inside the image"
             raise ValueError(f"{name} must be {rule}; got {value}")
@@ -114,8 +115,7 @@ def gallery(
     The first image of each class comes first, or of each pair of class and answer where the answer
     is wrong; further ones follow in the order of `split`. There are fewer where it has no more.
     """
-    require_int("right", right, 0)
-    require_int("wrong", wrong, 0)
+    right, wrong = require_int("right", right, 0), require_int("wrong", wrong, 0)
     answers = means(class_maps(model, split.images, input_size)).argmax(axis=1)
     pairs = list(zip(split.labels.tolist(), answers.tolist(), strict=True))
     chosen = varied(pairs, right, True) + varied(pairs, wrong, False)

@@ -112,7 +112,7 @@ def show_data(options: argparse.Namespace) -> None:
 
     found = download_full(options.folder) if options.download else find_full(options.folder)
     for name in ("mini", "full") if found else ("mini",):
-        data = load(name, found)
+        data = load(name, found if name == "full" else None)
         counts = f"{len(data.train)} training, {len(data.val)} held-out, {len(data.test)} test"
         print(f"{name}: {counts}")
     print(f"full set: {found or 'not on this machine; nin data --download fetches it'}")

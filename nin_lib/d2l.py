@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from .data import Dataset, Split, load, order
-from .spec import require_int
+from .flow import as_pair
+from .spec import require_int, require_seed
 
 VERSION = "1.0.3"
 EXTRAS = {"torch": "d2l", "tensorflow": "d2l,tensorflow", "jax": "d2l,tensorflow,jax"}
@@ -298,13 +299,8 @@ class OurImages:
         data: str | Dataset = "mini",
         seed: int = 0,
     ) -> None:
-        require_int("batch_size", batch_size, 1)
-        require_int("seed", seed, 0)
-        sides = tuple(resize) if isinstance(resize, tuple | list) else (resize, resize)
-        if len(sides) != 2:
-            raise ValueError(f"resize must be an integer or (height, width), got {resize!r}")
-        for side in sides:
-            require_int("resize", side, 1)
+        batch_size, seed = require_int("batch_size", batch_size, 1), require_seed(seed)
+        sides = as_pair(resize, "resize")
         self.hparams = dict(
             batch_size=batch_size, resize=sides, num_workers=num_workers, data=data, seed=seed
         )

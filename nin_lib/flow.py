@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import count
 
-from .spec import Block, Dropout, Network, Pool, require_int
+from .spec import Block, Dropout, Network, Pool, refuse_name, require_int
 
 Shape = tuple[int, ...]  # (C, H, W) of a map, or (features,) after the last one
 LARGEST_SEARCHED = 4096  # pixels; the search for the smallest input that works gives up here
@@ -60,6 +60,7 @@ def shape_flow(network: Network, size: int | tuple[int, int] | None = None) -> l
     Without `size` the network's own `input_size` is taken. Raises `ShapeError` when a layer does
     not fit, naming the layer, the size that reaches it, the rule and the smallest input that works.
     """
+    refuse_name("network", network, "network")
     height, width = as_pair(network.input_size if size is None else size)
     try:
         return list(rows(network, (network.in_channels, height, width)))
@@ -67,13 +68,12 @@ def shape_flow(network: Network, size: int | tuple[int, int] | None = None) -> l
         raise ShapeError(f"{error}; {smallest_hint(network)}") from None
 
 
-def as_pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    pair = size if isinstance(size, tuple) else (size, size)
+def as_pair(size: int | Sequence[int], where: str = "size") -> tuple[int, int]:
+    """(height, width) as plain integers. Raises `ValueError` naming `where`."""
+    pair = size if isinstance(size, (tuple, list)) else (size, size)
     if len(pair) != 2:
-        raise ValueError(f"size must be an integer or (height, width), got {size!r}")
-    for side in pair:
-        require_int("size", side, 1)
-    return pair
+        raise ValueError(f"{where} must be an integer or (height, width), got {size!r}")
+    return require_int(where, pair[0], 1), require_int(where, pair[1], 1)
 
 
 def rows(network: Network, shape: Shape) -> Iterator[Row]:
@@ -212,8 +212,8 @@ def never_read(
     Layers are counted from 0, as in `shape_flow`. The rows and columns are those of the map that
     enters layer `entering`: of the image, if nothing is said. Raises `ShapeError`.
     """
-    require_int("entering", entering, 0)
-    require_int("layer", layer, entering)
+    entering = require_int("entering", entering, 0)
+    layer = require_int("layer", layer, entering)
     image = as_pair(network.input_size if size is None else size)
     maps = [image, *(row.shape[1:] for row in shape_flow(network, image))]
     through = list(windows(network))[: layer + 1]  # the head, which has no windows, reads all

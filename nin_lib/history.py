@@ -21,6 +21,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .spec import read_json, require_path
+
 COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 
@@ -126,17 +128,23 @@ class History:
     @classmethod
     def from_json(cls, text: str) -> History:
         """The inverse of `to_json`. Raises `ValueError` when the text is not a history."""
-        data = json.loads(text)
+        data = read_json("a history", text)
         if not isinstance(data, dict) or set(data) != {"rows", "about"}:
             raise ValueError("a history is a JSON object with the keys 'rows' and 'about'")
-        for row in data["rows"]:
-            if set(row) != set(COLUMNS):
-                raise ValueError(f"a row has the keys {', '.join(COLUMNS)}, got {sorted(row)}")
+        if not isinstance(data["rows"], list) or not isinstance(data["about"], dict):
+            raise ValueError("a history's rows must be a list, and its about an object")
+        for number, row in enumerate(data["rows"], 1):
+            if not isinstance(row, dict) or set(row) != set(COLUMNS):
+                got = sorted(row) if isinstance(row, dict) else repr(row)
+                raise ValueError(f"a row has the keys {', '.join(COLUMNS)}, got {got}")
+            for name, value in row.items():
+                if type(value) not in (int, float):
+                    raise ValueError(f"row {number}: {name} must be a number, got {value!r}")
         return cls(**data)
 
     def save(self, path: str | Path) -> None:
         """Write to `path`: CSV where it ends in .csv, else JSON."""
-        path = Path(path)
+        path = require_path("path", path)
         text = self.to_csv() if path.suffix == ".csv" else self.to_json()
         path.write_text(text, encoding="utf-8")
 

@@ -23,12 +23,12 @@ from flax import linen as nn
 from jax import Array
 from jax import numpy as jnp
 
-from .data import Dataset, Split
+from .data import Dataset, Split, check_channels
 from .engine.channels_last import batches, check_images, pool_padding, to_input
 from .engine.run_log import RunLog
 from .history import History, Observer, Started, Step
-from .recipe import Recipe, learning_rate
-from .spec import Block, Dropout, Network, Pool, refuse_name
+from .recipe import Recipe, learning_rate, require_input_size, run_numbers
+from .spec import Block, Dropout, Network, Pool, refuse_name, require_int
 
 Layer = Callable[[Array], Array]
 
@@ -144,6 +144,8 @@ def fit(
     """
     refuse_name("data", data, "load")
     refuse_name("recipe", recipe, "recipe")
+    epochs, batch_size, input_size, seed = run_numbers(epochs, batch_size, input_size, seed)
+    check_channels(model, train=data.train, val=data.val)
     samples = batches(len(data.train), batch_size, seed, epochs)
     about = dict(
         framework="jax", data=data.name, recipe=asdict(recipe), epochs=epochs,
@@ -213,7 +215,7 @@ def batch(split: Split, sample: np.ndarray, input_size: int | None) -> tuple[Arr
     Where it makes them smaller they are not smoothed first, as in PyTorch and Keras.
     """
     images = jnp.asarray(to_input(split.images[sample]))
-    if input_size:
+    if input_size is not None:
         shape = (len(images), input_size, input_size, images.shape[-1])
         images = jax.image.resize(images, shape, "bilinear", antialias=False)
     return images, jnp.asarray(split.labels[sample])
@@ -227,6 +229,9 @@ def evaluate(
     batch_size: int = 256,
 ) -> tuple[float, float]:
     """Mean loss (nats) and accuracy (0 to 1) over all images of `split`, dropout off."""
+    batch_size = require_int("batch_size", batch_size, 1)
+    input_size = require_input_size(input_size)
+    check_channels(model, split=split)
     loss, correct = 0.0, 0
     for start in range(0, len(split), batch_size):
         sample = np.arange(start, min(start + batch_size, len(split)))

@@ -147,6 +147,6 @@ def network(name: str) -> Network:
 
     Raises `ValueError` for an unknown name, and lists those there are.
     """
-    if name not in NETWORKS:
+    if not isinstance(name, str) or name not in NETWORKS:
         raise ValueError(f"there is no network named {name!r}; there are {', '.join(NETWORKS)}")
     return NETWORKS[name].network

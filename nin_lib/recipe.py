@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from .spec import require_int
+from .spec import require_bool, require_choice, require_float, require_int, require_seed
 
 SCHEDULES = ("constant", "one-cycle")
 INITS = ("pytorch", "xavier", "kaiming")
@@ -31,21 +33,21 @@ class Recipe:
     last_relu: bool = True  # a ReLU after the last convolution, as published
 
     def __post_init__(self) -> None:
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate!r}")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be at least 0 and below 1, got {self.momentum!r}")
+        self.keep_float("learning_rate", "above 0", lambda rate: rate > 0)
+        self.keep_float("momentum", "at least 0 and below 1", lambda share: 0 <= share < 1)
+        self.keep_float("warmup", "between 0 and 1", lambda share: 0 < share < 1)
+        if self.clip is not None:
+            self.keep_float("clip", "above 0 or None", lambda length: length > 0)
+        for name in ("nesterov", "zero_bias", "last_relu"):
+            require_bool(name, getattr(self, name))
+        require_choice("schedule", self.schedule, SCHEDULES)
+        require_choice("init", self.init, INITS)
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs a momentum above 0, got momentum 0")
-        if self.schedule not in SCHEDULES:
-            known = ", ".join(SCHEDULES)
-            raise ValueError(f"schedule must be one of {known}, got {self.schedule!r}")
-        if not 0 < self.warmup < 1:
-            raise ValueError(f"warmup must lie between 0 and 1, got {self.warmup!r}")
-        if self.clip is not None and not self.clip > 0:
-            raise ValueError(f"clip must be above 0 or None, got {self.clip!r}")
-        if self.init not in INITS:
-            raise ValueError(f"init must be one of {', '.join(INITS)}, got {self.init!r}")
+
+    def keep_float(self, name: str, rule: str, fits: Callable[[float], bool]) -> None:
+        """Replace the named field by a plain float. Raises `ValueError`."""
+        object.__setattr__(self, name, require_float(name, getattr(self, name), rule, fits))
 
 
 RECIPES = {
@@ -67,7 +69,7 @@ RECIPES = {
 
 def recipe(name: str) -> Recipe:
     """The recipe of that name. Raises `ValueError`, with the names there are, for another."""
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         raise ValueError(f"there is no recipe named {name!r}; there are {', '.join(RECIPES)}")
     return RECIPES[name]
 
@@ -93,12 +95,35 @@ SIZES = {
 }
 
 
+LARGEST_INPUT = 2**15  # pixels; a single channel of one such image takes 4 GiB
+
+
+def run_numbers(
+    epochs: Any, batch_size: Any, input_size: Any, seed: Any
+) -> tuple[int, int, int | None, int]:
+    """Return the four numbers that every `fit` takes as plain integers, in this order.
+
+    Raises `ValueError` naming the argument, the rule and the value.
+    """
+    epochs = require_int("epochs", epochs, 1)
+    batch_size = require_int("batch_size", batch_size, 1)
+    return epochs, batch_size, require_input_size(input_size), require_seed(seed)
+
+
+def require_input_size(value: Any) -> int | None:
+    """Return the side to which images are enlarged as a plain `int`; None means as they are.
+
+    Raises `ValueError` unless it is None or lies between 1 and 32,768 pixels.
+    """
+    return None if value is None else require_int("input_size", value, 1, LARGEST_INPUT)
+
+
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     """Learning rate of step number `step` (0, 1, ...) of `steps`.
 
     One-cycle (Smith and Topin 2018): from a 25th of the top up to it, then down to almost nothing.
     """
-    require_int("steps", steps, 1)
+    require_int("steps", steps, 1, at_most=2**63 - 1)
     top = recipe.learning_rate
     if recipe.schedule == "constant":
         return top

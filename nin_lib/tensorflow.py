@@ -25,12 +25,12 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from .data import Dataset, Split
+from .data import Dataset, Split, check_channels
 from .engine.channels_last import batches, check_images, pool_padding, to_input
 from .engine.run_log import RunLog
 from .flow import as_pair
 from .history import History, Observer, Started, Step
-from .recipe import Recipe, learning_rate
+from .recipe import Recipe, learning_rate, run_numbers
 from .spec import Block, Dropout, Network, Pool, refuse_name
 
 if keras.backend.backend() != "tensorflow":
@@ -88,7 +88,7 @@ class NiN(keras.Sequential):
 
     def __init__(self, spec: Network, input_size: int | tuple[int, int] | None = None) -> None:
         refuse_name("spec", spec, "network")
-        size = as_pair(spec.input_size if input_size is None else input_size)
+        size = as_pair(spec.input_size if input_size is None else input_size, "input_size")
         shape = (*size, spec.in_channels)
         check_images(spec, (1, *shape))
         super().__init__([keras.Input(shape), *stages(spec)], name="nin")
@@ -155,6 +155,8 @@ def fit(
     """
     refuse_name("data", data, "load")
     refuse_name("recipe", recipe, "recipe")
+    epochs, batch_size, input_size, seed = run_numbers(epochs, batch_size, input_size, seed)
+    check_channels(model, train=data.train, val=data.val)
     samples = batches(len(data.train), batch_size, seed, epochs)
     held_out = np.split(np.arange(len(data.val)), range(batch_size, len(data.val), batch_size))
     about = dict(
@@ -197,7 +199,7 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, n: int) -> tuple[Any, np.ndarray]:
         images = to_input(self.split.images[self.samples[n]])
-        if self.input_size:
+        if self.input_size is not None:
             images = keras.ops.image.resize(images, (self.input_size, self.input_size))
         return images, self.split.labels[self.samples[n]]
 

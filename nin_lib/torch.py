@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .flow import shape_flow, smallest_input
 from .recipe import Recipe
-from .spec import Block, Dropout, Network, Pool, refuse_name
+from .spec import Block, Dropout, Network, Pool, refuse_name, require_seed
 
 
 def nin_block(
@@ -131,6 +131,7 @@ def build(spec: Network, recipe: Recipe, seed: int = 0) -> NiN:
     """
     refuse_name("spec", spec, "network")
     refuse_name("recipe", recipe, "recipe")
+    seed = require_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = NiN(replace(spec, last_relu=recipe.last_relu))

@@ -23,14 +23,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from . import watch
-from .data import Dataset, Split, order
+from .data import Dataset, Split, check_channels, order
 from .engine.device import Plan, advise_on_memory
 from .engine.device import plan as choose_plan
 from .engine.distributed import ALONE, Team, team
 from .engine.interrupt import Interrupted, between_steps
 from .engine.keep import Keeper
 from .history import Ended, EpochEnd, Event, History, Observer, Started, Step
-from .recipe import Recipe, learning_rate
+from .recipe import Recipe, learning_rate, require_input_size, run_numbers
 from .spec import refuse_name, require_int
 
 
@@ -72,10 +72,10 @@ def fit(
     damaged checkpoints or an unfinished run that does not go on like this, `OSError` when it can't
     be written, `MemoryError` with a smaller batch size to try.
     """
-    require_int("epochs", epochs, 1)
-    require_int("batch_size", batch_size, 1)
+    epochs, batch_size, input_size, seed = run_numbers(epochs, batch_size, input_size, seed)
     refuse_name("data", data, "load")
     refuse_name("recipe", recipe, "recipe")
+    check_channels(model, train=data.train, val=data.val)
     plan = plan or choose_plan()
     # From here to the last event an interrupt waits, so that the caller always gets a history.
     with team(plan.device) as ranks, between_steps() as asked:
@@ -264,6 +264,7 @@ def evaluate(
     plan: Plan | None = None,
 ) -> tuple[float, float]:
     """Mean loss (nats) and accuracy (0 to 1) over all images of `split`, dropout off."""
+    check_channels(model, split=split)
     plan = plan or choose_plan()
     sums = Sums(plan.device)
     for logits, labels in outputs(model, Feed(split, input_size, plan), batch_size, plan):
@@ -280,6 +281,7 @@ def predict(
     plan: Plan | None = None,
 ) -> np.ndarray:
     """Logits of all images of `split`, (N, classes), dropout off."""
+    check_channels(model, split=split)
     plan = plan or choose_plan()
     parts = outputs(model, Feed(split, input_size, plan), batch_size, plan)
     return torch.cat([logits for logits, _ in parts]).cpu().numpy()
@@ -290,7 +292,7 @@ def outputs(
     model: nn.Module, feed: Feed, batch_size: int, plan: Plan, ranks: Team = ALONE
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Logits (N×classes, float32) and labels, batch by batch, dropout off."""
-    require_int("batch_size", batch_size, 1)
+    batch_size = require_int("batch_size", batch_size, 1)
     plan.place(model).eval()
     everything = torch.arange(len(feed), device=plan.device)
     for index in everything.split(batch_size * ranks.size):  # so that all ranks take equally many
@@ -309,7 +311,7 @@ class Feed:
     def __init__(self, split: Split, input_size: int | None, plan: Plan) -> None:
         self.images = torch.tensor(split.images, device=plan.device)
         self.labels = torch.tensor(split.labels, device=plan.device, dtype=torch.int64)
-        self.input_size, self.plan = input_size, plan
+        self.input_size, self.plan = require_input_size(input_size), plan
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -321,6 +323,7 @@ class Feed:
 
 def to_input(images: Tensor, input_size: int | None = None) -> Tensor:
     """N×H×W or N×C×H×W bytes → N×C×S×S floats from 0 to 1, enlarged bilinearly; floats stay."""
+    input_size = require_input_size(input_size)
     if images.ndim == 3:
         images = images[:, None]  # N×1×H×W
     images = images.float() / 255 if images.dtype == torch.uint8 else images.float()

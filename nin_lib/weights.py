@@ -24,7 +24,7 @@ import safetensors.numpy
 
 from .flow import shape_flow
 from .recipe import Recipe
-from .spec import Block, Network
+from .spec import Block, Network, require_path, require_seed
 
 Weights = dict[str, np.ndarray]
 Shape = tuple[int, ...]
@@ -77,7 +77,7 @@ def check(weights: Mapping[str, Any], expected: Mapping[str, Shape]) -> None:
 def initial(spec: Network, recipe: Recipe, seed: int = 0) -> Weights:
     """First weights of the kind that `recipe` names, in single precision, drawn by NumPy: a start
     that runs in different frameworks can share."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(require_seed(seed))
     weights, bias_bound = {}, 0.0
     for name, shape in shapes(spec).items():
         fan_in, fan_out = prod(shape[1:]), shape[0] * prod(shape[2:])
@@ -239,13 +239,23 @@ def leaves(params: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def save(weights: Mapping[str, np.ndarray], path: str | Path) -> None:
     """Write `weights` to a safetensors file."""
     arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
-    Path(path).write_bytes(safetensors.numpy.save(arrays))
+    require_path("path", path).write_bytes(safetensors.numpy.save(arrays))
 
 
 def load(path: str | Path) -> Weights:
-    """What `save` wrote. Raises `ValueError` when the file is damaged or something else."""
-    content = Path(path).read_bytes()  # not mapped into memory: Windows would lock the file
+    """What `save` wrote, or another safetensors file whose numbers NumPy has.
+
+    Raises `ValueError` for a file that is damaged, something else, or in bfloat16 or 8-bit floats.
+    """
+    content = require_path(
+        "path", path
+    ).read_bytes()  # not mapped into memory: Windows would lock the file
     try:
         return safetensors.numpy.load(content)
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file, or a damaged one ({error})") from None
+    except KeyError as error:
+        rule = "save the model in float32, for example after model.float()"
+        raise ValueError(
+            f"{path}: holds {error.args[0]} numbers, which NumPy lacks; {rule}"
+        ) from None

@@ -48,8 +48,8 @@ def batches(n: int, batch_size: int, seed: int, epochs: int) -> list[np.ndarray]
     >>> [len(batch) for batch in batches(n=10, batch_size=4, seed=0, epochs=2)]
     [4, 4, 2, 4, 4, 2]
     """
-    require_int("batch_size", batch_size, 1)
-    require_int("epochs", epochs, 1)
+    batch_size = require_int("batch_size", batch_size, 1)
+    epochs = require_int("epochs", epochs, 1)
     orders = (order(n, seed, epoch) for epoch in range(1, epochs + 1))
     cuts = range(batch_size, n, batch_size)
     return [batch for samples in orders for batch in np.split(samples, cuts)]

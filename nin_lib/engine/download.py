@@ -8,7 +8,7 @@ from pathlib import Path
 import pooch
 import requests
 
-from ..data import DOWNLOADS, FILES, DataError
+from ..data import FILES, DataError, download_folders, named_folder
 
 SOURCES = (
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -25,20 +25,30 @@ SHA256 = {  # of the published .gz files, for downloads
 
 def download_full(
     folder: str | Path | None = None,
-    sources: Sequence[str] = SOURCES,
-    sha256: dict[str, str] = SHA256,
+    sources: Sequence[str] | None = None,
+    sha256: dict[str, str] | None = None,
     timeout: float = 30.0,
 ) -> Path:
-    """Fetch the four packed files into `folder` (31 MB) and return it.
+    """Fetch the four packed files (31 MB) and return the folder that has them.
 
-    Each file is checked against `sha256` before it gets its name, so no half-written file is left;
-    a file that is there and right is not fetched again. The `sources` are tried in turn, `timeout`
-    is in seconds. Raises `DataError` with what each source answered.
+    Each file is checked against its SHA-256 before it gets its name, so no half-written file is
+    left. A file that is there and right is not fetched again.
+
+    Args:
+        folder: Where the files go; None means the folder in NIN_DATA, or else the user's cache.
+        sources: Addresses to try in turn; None means `SOURCES`.
+        sha256: The checksum of each packed file, by its name without .gz; None means `SHA256`.
+        timeout: How long to wait for a source, in seconds.
+
+    Raises:
+        DataError: A file could not be fetched. The message has what each source answered.
     """
-    folder = Path(folder) if folder else DOWNLOADS
+    target = named_folder(folder) or next(iter(download_folders()), None)
+    if target is None:
+        raise DataError("there is no home folder for the download; give `folder` or set NIN_DATA")
     for file in FILES:
-        fetch(f"{file}.gz", folder, sources, sha256[file], timeout)
-    return folder
+        fetch(f"{file}.gz", target, sources or SOURCES, (sha256 or SHA256)[file], timeout)
+    return target
 
 
 def fetch(name: str, folder: Path, sources: Sequence[str], sha256: str, timeout: float) -> None:

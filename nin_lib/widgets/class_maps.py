@@ -20,6 +20,7 @@ import numpy as np
 
 from nin_lib import class_maps, recorded
 from nin_lib.data import CLASSES, Split, load
+from nin_lib.recipe import require_input_size
 from nin_lib.spec import require_int
 from nin_lib.torch import NiN
 from nin_lib.widgets.base import Choice, Instrument, Question, frame, packed, still_frame, unpacked
@@ -64,6 +65,8 @@ class ClassMaps(Instrument):
         if images is None or labels is None:
             raise ValueError("images and labels must come together, got only one of them")
         check(self._model, images, labels, classes, sizes, step, fill)
+        step, fill, sizes = int(step), int(fill), [int(size) for size in sizes]
+        input_size = require_input_size(input_size)
         self._images, self._input_size, self._fill = images, input_size, fill
         exact = class_maps.class_maps(self._model, images, input_size)
         maps = packed(exact)
@@ -143,7 +146,7 @@ class ClassMaps(Instrument):
             if not isinstance(square, (tuple, list)) or len(square) != 3:
                 raise ValueError(f"cover must be (row, column, size) or None, got {square!r}")
             class_maps.cover(self._images[:1], *square)  # only to refuse what does not fit
-        self.change(cover=None if square is None else list(square))
+        self.change(cover=None if square is None else [int(number) for number in square])
 
     @property
     def logits(self) -> np.ndarray:

@@ -371,8 +371,7 @@ def inputs_and_layer(model: Any, batch: Any, block: int, layer: int) -> tuple[An
     import torch
 
     blocks = model.spec.blocks
-    require_int("block", block, 1)
-    require_int("layer", layer, 1)
+    block, layer = require_int("block", block, 1), require_int("layer", layer, 1)
     if block > len(blocks):
         raise ValueError(f"block must be at most {len(blocks)}, got {block}")
     is_last = block == len(blocks) and not (model.spec.last_relu or model.spec.dense)

@@ -139,3 +139,15 @@ def test_a_gallery_is_varied_and_takes_what_there_is():
     assert cm.varied(pairs, 2, True) == [0, 3]
     assert cm.varied(pairs, 9, True) == [0, 3, 1]
     assert cm.varied(pairs, 3, False) == [2, 5, 4]
+
+
+def test_images_and_numbers_of_any_kind(images):
+    model = build(SMALL)
+    turned = np.ascontiguousarray(images[:3, ::-1])[:, ::-1]  # the same, with negative strides
+    maps = cm.class_maps(model, images[:3], 22)
+    assert np.array_equal(cm.class_maps(model, turned, np.int64(22), np.int64(64)), maps)
+    covered = cm.cover(images[:1], np.int64(1), np.uint8(2), torch.tensor(3))
+    assert np.array_equal(covered, cm.cover(images[:1], 1, 2, 3))
+    for options in ({"input_size": 0}, {"batch_size": 0}):
+        with pytest.raises(ValueError, match=f"{[*options][0]} must be an integer of at least 1"):
+            cm.class_maps(model, images[:3], **options)

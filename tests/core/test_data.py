@@ -4,13 +4,17 @@ import functools
 import gzip
 import hashlib
 import http.server
+import importlib.util
+import shutil
 import threading
 
 import numpy as np
 import pytest
+import torch
 
-from nin_lib import data
+from nin_lib import cli, data
 from nin_lib.data import FILES, DataError, Split, load
+from nin_lib.engine import download
 from nin_lib.engine.download import download_full
 from tools.make_mini_set import idx_bytes, mini_arrays
 
@@ -93,9 +97,77 @@ def test_finding_the_full_set(tmp_path, monkeypatch):
         data.find_full()
     monkeypatch.delenv("NIN_DATA")
     monkeypatch.setattr(data, "DEBIAN_FOLDER", tmp_path / "nowhere")
-    monkeypatch.setattr(data, "DOWNLOADS", tmp_path / "nowhere")
+    monkeypatch.setattr(data, "download_folders", lambda: [tmp_path / "nowhere"])
     with pytest.raises(DataError, match="nin data --download"):
         load("full")
+
+
+@pytest.fixture
+def small_full_set(tmp_path, monkeypatch):
+    """A folder with four small files that pass for the full set, which is nowhere else."""
+    published = tmp_path / "published"
+    write_set(published, packed=True)
+    for file in FILES:
+        content = gzip.decompress((published / f"{file}.gz").read_bytes())
+        monkeypatch.setitem(data.SHA256, file, hashlib.sha256(content).hexdigest())
+    monkeypatch.setitem(data.HELD_OUT, "full", 2)
+    monkeypatch.setattr(data, "DEBIAN_FOLDER", tmp_path / "nowhere")
+    monkeypatch.setattr(data, "download_folders", lambda: [])
+    monkeypatch.delenv("NIN_DATA", raising=False)
+    return published
+
+
+@pytest.mark.parametrize("spoiled", [b"half", b""])
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_damaged_file_does_not_hide_a_good_one(small_full_set, spoiled, packed):
+    unpacked = small_full_set / FILES[0]
+    unpacked.write_bytes(gzip.decompress((small_full_set / IMAGES).read_bytes()))
+    (small_full_set / IMAGES if packed else unpacked).write_bytes(spoiled)
+    assert len(load("full", small_full_set).train) == 10
+    for path in (unpacked, small_full_set / IMAGES):
+        path.write_bytes(spoiled)
+    with pytest.raises(DataError, match=f"{FILES[0]}: .*delete it"):
+        load("full", small_full_set)
+
+
+def test_a_damaged_folder_does_not_hide_a_good_one(small_full_set, tmp_path, monkeypatch):
+    shutil.copytree(small_full_set, tmp_path / "bad")
+    (tmp_path / "bad" / IMAGES).write_bytes(b"half")
+    monkeypatch.setattr(data, "download_folders", lambda: [tmp_path / "bad"])
+    monkeypatch.setattr(data, "DEBIAN_FOLDER", small_full_set)
+    assert len(load("full").train) == 10
+
+
+def test_a_tilde_is_the_home_folder(small_full_set, monkeypatch):
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(small_full_set.parent))
+    assert data.find_full("~/published") == small_full_set
+    monkeypatch.setenv("NIN_DATA", "~/published")
+    assert data.find_full() == small_full_set
+
+
+def test_folders_that_are_refused_by_name():
+    with pytest.raises(ValueError, match="folder must be a path, got 5"):
+        load("full", 5)
+    with pytest.raises(ValueError, match="folder must be a path whose ~ has a home folder"):
+        load("full", "~nobody-of-this-name/x")
+    with pytest.raises(ValueError, match="folder must be None for the mini set.*got 'there'"):
+        load("mini", "there")
+
+
+def test_a_user_without_a_home_folder(tmp_path, monkeypatch):
+    def no_home(*_, **__):
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv("NIN_DATA", raising=False)
+    monkeypatch.setattr(data.platformdirs, "user_cache_dir", no_home)
+    spec = importlib.util.find_spec("nin_lib.data")
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))  # a second import works too
+    monkeypatch.setattr(data, "DEBIAN_FOLDER", tmp_path)
+    with pytest.raises(DataError, match="is not on this machine; run `nin data --download`"):
+        load("full")
+    with pytest.raises(DataError, match="no home folder for the download; give `folder` or set"):
+        load("full", download=True)
 
 
 def test_another_set_in_the_full_ones_place_is_refused(tmp_path):
@@ -124,7 +196,17 @@ IMAGES, LABELS = f"{FILES[0]}.gz", f"{FILES[1]}.gz"
         (lambda f: spoil(f / IMAGES, gzip.compress(b"\1\2\3\4")), "begins with 01 02 03 04"),
         (lambda f: spoil(f / IMAGES, (f / LABELS).read_bytes()), "holds labels where .* images"),
         (lambda f: spoil(f / LABELS, (f / IMAGES).read_bytes()), "holds images where .* labels"),
-        (lambda f: (f / IMAGES).replace(f / FILES[0]), "not an IDX file|begins with 1f 8b"),
+        (
+            lambda f: spoil(f / IMAGES, b"\0\0\x0d\3" + bytes(12)),
+            r"holds 32-bit floats \(type code 0x0d\), not unsigned bytes",
+        ),
+        (lambda f: spoil(f / IMAGES, b"\0\0\x08\4" + bytes(16)), "holds an array of 4 axes where"),
+        (lambda f: spoil(f / IMAGES, bytes(100)), "not an IDX file .it begins with 00 00 00 00"),
+        (lambda f: spoil(f / IMAGES, b"\0\0\x08\3" + bytes(11)), "cut off within its header"),
+        (
+            lambda f: spoil(f / IMAGES, b"\0\0\x08\3" + b"\x80\0\0\0" * 2 + b"\0\0\0\4"),
+            "16 bytes where its header promises 18,446,744,073,709,551,632",
+        ),
         (
             lambda f: spoil(f / IMAGES, (f / f"{FILES[2]}.gz").read_bytes()),
             "5 images but 12 labels",
@@ -162,6 +244,15 @@ def test_files_that_are_not_what_they_should_be(tmp_path, monkeypatch, spoiled, 
         (np.zeros((2, 8, 8), np.uint8), np.array([0, 10]), "lie in 0 to 9, got 0 to 10"),
         (np.zeros((2, 8, 8), np.uint8), np.array([-1, 3]), "lie in 0 to 9, got -1 to 3"),
         (np.zeros((2, 8, 8), np.uint8), np.zeros(2), "labels must be integers, got float64"),
+        (np.zeros((2, 0, 8), np.uint8), [0, 1], r"at least one pixel each, got shape \(2, 0, 8\)"),
+        (np.full((2, 8, 8), 1e300), [0, 1], "finite, got NaN or infinity in single precision"),
+        (np.full((2, 8, 8), np.longdouble("1e4000")), [0, 1], "finite, got NaN or infinity"),
+        (torch.zeros(2, 8, 8).bfloat16(), [0, 1], "images must be an array .*Tensor .*BFloat16"),
+        ([[[1.0]], [[2.0, 3.0]]], [0, 1], "images must be an array of numbers, got list"),
+        ([[[1]], [[2]]], [0, 1], "images must be uint8 or floating point, got int64"),
+        (None, [0, 1], "images must be .* got shape ()"),
+        (np.zeros((2, 8, 8), np.uint8), np.uint64([0, 2**64 - 1]), "in 0 to 9, got 0 to 184"),
+        (np.zeros((2, 8, 8), np.uint8), [True, False], "labels must be integers, got bool"),
     ],
 )
 def test_arrays_that_do_not_fit(images, labels, message):
@@ -169,9 +260,71 @@ def test_arrays_that_do_not_fit(images, labels, message):
         Split(images, labels)
 
 
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_file_is_read_by_its_content_and_not_by_its_ending(tmp_path, packed, monkeypatch):
+    monkeypatch.setitem(data.HELD_OUT, "mini", 2)
+    write_set(tmp_path, packed)
+    right = data.read_folder(tmp_path, "mini")
+    for file in FILES:
+        before, after = (f"{file}.gz", file) if packed else (file, f"{file}.gz")
+        (tmp_path / before).rename(tmp_path / after)
+    assert np.array_equal(data.read_folder(tmp_path, "mini").train.images, right.train.images)
+
+
+def test_a_file_cut_off_anywhere_is_named(tmp_path):
+    content = b"\0\0\x08\1\0\0\0\3\1\2\3"
+    for whole in (gzip.compress(content, mtime=0), content):
+        for length in range(len(whole)):
+            (tmp_path / LABELS).write_bytes(whole[:length])
+            with pytest.raises(DataError, match=f"{LABELS}: "):
+                data.read_idx(tmp_path / LABELS)
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (3, 4, 5)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.ascontiguousarray(PIXELS[:, ::-1])[:, ::-1],
+        PIXELS[:1][::-1],
+        np.asfortranarray(PIXELS),
+        PIXELS.astype(">f4"),
+        PIXELS.astype(np.float16),
+        PIXELS.astype(np.longdouble),
+        (PIXELS * 1.0).tolist(),
+        torch.tensor(PIXELS),
+        torch.tensor(PIXELS * 1.0, requires_grad=True),
+    ],
+)
+def test_images_of_any_kind_become_plain_arrays(images):
+    labels = torch.arange(len(images), dtype=torch.int16)
+    split = Split(images, labels)
+    assert np.array_equal(split.images, PIXELS[: len(images)])
+    assert split.images.flags.c_contiguous and split.images.dtype.isnative
+    assert np.array_equal(torch.tensor(split.images), PIXELS[: len(images)])  # PyTorch takes it
+    assert split.labels.tolist() == labels.tolist() and split.labels.dtype == np.int64
+
+
+def test_plain_arrays_are_not_copied():
+    labels = np.arange(3)
+    split = Split(PIXELS, labels)
+    assert np.shares_memory(split.images, PIXELS) and np.shares_memory(split.labels, labels)
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.0, None])
+def test_the_first_images_are_counted_from_one(n):
+    split = Split(PIXELS, [0, 1, 2])
+    assert len(split.first(np.int8(2))) == 2 and len(split.first(99)) == 3
+    with pytest.raises(ValueError, match=f"n must be an integer of at least 1, got {n}"):
+        split.first(n)
+
+
 def test_an_unknown_set():
     with pytest.raises(ValueError, match="one of mini, full, got 'cifar'"):
         load("cifar")
+    with pytest.raises(ValueError, match=r"one of mini, full, got \[\]"):
+        load([])
 
 
 def test_the_order_is_a_function_of_seed_and_epoch():
@@ -210,6 +363,58 @@ def test_downloading_falls_back_to_the_next_source(server, tmp_path):
     assert sorted(p.name for p in got.iterdir()) == sorted(f"{f}.gz" for f in FILES)
     (folder / IMAGES).unlink()  # what is there and right is not fetched again
     download_full(tmp_path / "got", (address,), digests(got), timeout=5)
+
+
+@pytest.fixture
+def source(server, small_full_set, monkeypatch):
+    """The only source of the small set; gives the folder that it serves."""
+    folder, address = server
+    shutil.copytree(small_full_set, folder, dirs_exist_ok=True)
+    monkeypatch.setattr(download, "SOURCES", (address,))
+    monkeypatch.setattr(download, "SHA256", digests(folder))
+    return folder
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_download_fills_the_folder_that_is_named(source, tmp_path, monkeypatch, there):
+    by_argument, by_variable = tmp_path / "argument", tmp_path / "variable"
+    for folder in (by_argument, by_variable) if there else ():
+        folder.mkdir()
+    with pytest.raises(DataError, match="nin data --download --folder .*argument` fetches it"):
+        load("full", by_argument)
+    assert len(load("full", by_argument, download=True).train) == 10
+    monkeypatch.setenv("NIN_DATA", str(by_variable))
+    assert len(load("full", download=True).train) == 10
+    assert names(by_argument) == names(by_variable) == names(source)
+    assert download_full() == by_variable
+
+
+def test_the_command_fills_the_folder_that_is_named(source, tmp_path, monkeypatch, capsys):
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    assert cli.main(["data", "--download", "--folder", "~/argument"]) == 0
+    monkeypatch.setenv("NIN_DATA", str(tmp_path / "variable"))
+    assert cli.main(["data", "--download"]) == 0
+    assert names(tmp_path / "argument") == names(tmp_path / "variable") == names(source)
+    assert "full: 10 training, 2 held-out, 5 test" in capsys.readouterr().out
+    options = ["--size", "full", "--download", "--folder", str(tmp_path / "train")]
+    assert cli.main(["train", *options, "--epochs", "0"]) == 2  # the images are loaded by then
+    assert "nin: epochs must be" in capsys.readouterr().err
+    assert names(tmp_path / "train") == names(source)
+
+
+def test_a_download_replaces_what_is_damaged(source, tmp_path):
+    folder = tmp_path / "got"
+    load("full", folder, download=True)
+    (folder / IMAGES).write_bytes(b"half")
+    (folder / FILES[1]).write_bytes(b"half")  # unpacked; the good packed one is read instead
+    with pytest.raises(DataError, match=f"{IMAGES}: not an IDX file"):
+        load("full", folder)
+    assert len(load("full", folder, download=True).train) == 10
 
 
 def test_a_web_page_in_place_of_the_file_leaves_nothing_behind(server, tmp_path):

@@ -27,28 +27,26 @@ nin_keras = pytest.importorskip("nin_lib.tensorflow")  # never TensorFlow itself
 NET = Network((Block(3, (6, 8), stride=3), Pool(), Block(3, (10, 10))), 1, 28, last_relu=False)
 WEIGHTS = random_weights(NET, dtype=np.float32)
 CONSTANT = Recipe(0.05, momentum=0.9, nesterov=True, clip=0.5)
-PLAN = dict(epochs=3, batch_size=12)  # 40 images: the last batch of an epoch has four
+PLAN = dict(epochs=3, batch_size=12, seed=3)  # 40 images: the last batch of an epoch has four
 
 
 def in_torch(how, net=NET, observers=(), weights=WEIGHTS, **plan):
     model = nin_torch.NiN(net)
     to_torch(model, weights)
-    history = train.fit(model, few(), how, seed=3, observers=observers, plan=CPU, **PLAN, **plan)
+    history = train.fit(model, few(), how, observers=observers, plan=CPU, **PLAN | plan)
     return from_torch(model), history
 
 
 def in_keras(how, net=NET, observers=(), weights=WEIGHTS, **plan):
     model = nin_keras.NiN(net)
     to_keras(model, weights)
-    history = nin_keras.fit(model, few(), how, seed=3, observers=observers, **PLAN, **plan)
+    history = nin_keras.fit(model, few(), how, observers=observers, **PLAN | plan)
     return from_keras(model), history
 
 
 def in_jax(how, net=NET, observers=(), weights=WEIGHTS, **plan):
     model, params = nin_jax.NiN(net), to_flax(weights, net)
-    params, history = nin_jax.fit(
-        model, params, few(), how, seed=3, observers=observers, **PLAN, **plan
-    )
+    params, history = nin_jax.fit(model, params, few(), how, observers=observers, **PLAN | plan)
     return from_flax(params, net), history
 
 
@@ -201,3 +199,64 @@ def test_dropout_is_on_while_training():
     assert math.isfinite(dropped.last["train_loss"]) and plain.rows != dropped.rows
     assert in_jax(CONSTANT, net)[1] == dropped
     assert in_keras(CONSTANT, net)[1].rows != in_keras(CONSTANT)[1].rows
+
+
+@pytest.mark.parametrize("framework", [in_torch, in_keras, in_jax])
+@pytest.mark.parametrize(
+    ("argument", "value", "rule"),
+    [
+        ("seed", -1, "at least 0"),
+        ("batch_size", 10**30, "at most 2"),
+        ("input_size", 0, "at least 1"),
+    ],
+)
+def test_numbers_that_make_no_run_are_refused_before_it_starts(framework, argument, value, rule):
+    events = []
+    with pytest.raises(ValueError, match=f"{argument} must be an integer of {rule}.*, got {value}"):
+        framework(CONSTANT, observers=[events.append], **{argument: value})
+    assert events == []
+
+
+@pytest.mark.parametrize("framework", [in_torch, in_keras, in_jax])
+def test_large_numbers_of_any_integer_type_are_kept_as_plain_ones(framework):
+    plain = dict(epochs=1, batch_size=2**31 - 1, input_size=22, seed=2**63 - 1)
+    history = framework(CONSTANT, **{name: np.int64(value) for name, value in plain.items()})[1]
+    assert {name: history.about[name] for name in plain} == plain
+    assert History.from_json(history.to_json()) == history
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+@pytest.mark.parametrize("framework", [in_torch, in_keras, in_jax])
+def test_channels_in_the_wrong_place_are_named_with_the_shape_that_was_given(
+    framework, part, monkeypatch
+):
+    data, events = few(), []
+    split = getattr(data, part)
+    turned = replace(data, **{part: replace(split, images=split.images[..., None])})
+    monkeypatch.setitem(globals(), "few", lambda: turned)
+    message = (
+        rf"{part}.images must have shape \(N, 1, H, W\), got \({len(split)}, 28, 28, 1\); "
+        r"images.transpose\(0, 3, 1, 2\) puts the channels second"
+    )
+    with pytest.raises(ValueError, match=message):
+        framework(CONSTANT, observers=[events.append], input_size=22)
+    assert events == []
+
+
+def test_arguments_of_evaluate_are_named_in_jax_as_in_pytorch():
+    model, params, split = nin_jax.NiN(NET), to_flax(WEIGHTS, NET), few().val
+    torch_model = nin_torch.NiN(NET)
+    for options, name in (({"batch_size": 0}, "batch_size"), ({"input_size": 0}, "input_size")):
+        with pytest.raises(ValueError, match=f"{name} must be an integer of at least 1, got 0"):
+            nin_jax.evaluate(model, params, split, **options)
+        for look in (train.evaluate, train.predict):
+            with pytest.raises(ValueError, match=f"{name} must be an integer of at least 1, got 0"):
+                look(torch_model, split, plan=CPU, **options)
+    three = replace(split, images=np.zeros((len(split), 3, 28, 28), np.uint8))
+    message = rf"split.images must have shape \(N, 1, H, W\), got \({len(split)}, 3, 28, 28\)$"
+    with pytest.raises(ValueError, match=message):
+        nin_jax.evaluate(model, params, three)
+    with pytest.raises(ValueError, match=message):
+        train.evaluate(torch_model, three, plan=CPU)
+    with pytest.raises(ValueError, match="input_size must be an integer of at least 1, got 0"):
+        nin_keras.NiN(NET, input_size=0)

@@ -4,6 +4,7 @@ from math import prod
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from fixed_specs import FIXED, random_weights
 
@@ -199,3 +200,25 @@ def test_a_damaged_file_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(ValueError, match="a damaged one"):
         load(path)
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float8_e4m3fn"])
+def test_numbers_that_numpy_lacks_are_named(tmp_path, kind):
+    tensor = torch.ones(2).to(getattr(torch, kind))
+    safetensors.torch.save_file({"a": tensor}, tmp_path / "low.safetensors")
+    with pytest.raises(ValueError, match=r"low.safetensors: holds (BF16|F8_E4M3) numbers, which"):
+        load(tmp_path / "low.safetensors")
+
+
+def test_first_weights_take_the_seeds_that_training_takes():
+    spec, how = SPECS["dense"], Recipe(0.1)
+    assert equal(initial(spec, how, np.int64(3)), initial(spec, how, 3))
+    with pytest.raises(ValueError, match="seed must be an integer of at least 0, got -1"):
+        initial(spec, how, -1)
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    save({"a": np.ones(2)}, "~/w.safetensors")
+    assert (tmp_path / "w.safetensors").is_file() and list(load("~/w.safetensors")) == ["a"]

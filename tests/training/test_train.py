@@ -1,9 +1,11 @@
 """The loop: what it learns, what it tells, what it refuses."""
 
+import json
 import math
 import os
 import signal
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from nin_lib.engine.device import Plan, plan
 from nin_lib.engine.interrupt import Interrupted
 from nin_lib.history import Ended, EpochEnd, History, Started, Step
 from nin_lib.networks import network
-from nin_lib.recipe import RECIPES, Recipe, learning_rate, recipe
+from nin_lib.recipe import RECIPES, Recipe, learning_rate, recipe, run_numbers
 from nin_lib.spec import Block, Network
 from nin_lib.train import Feed, evaluate, fit, predict, to_input
 
@@ -177,7 +179,7 @@ def test_a_model_that_does_not_fit_the_data_is_refused_before_training(few):
     events = []
     for net, message in (
         (Network((Block(3, (6, 4)),), input_size=28), r"\(N, 10\) logits.*gave \(1, 4\)"),
-        (Network((Block(3, (10,)),), in_channels=3), r"shape \(N, 3, H, W\), got \(1, 1, 28, 28\)"),
+        (Network((Block(3, (10,)),), in_channels=3), r"shape \(N, 3, H, W\), got \(100, 28, 28\)"),
         (network("chapter"), "smallest input that works is 67×67"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -287,6 +289,19 @@ def test_the_one_cycle_schedule():
         ({"warmup": 1.0}, "warmup"),
         ({"clip": 0}, "clip must be above 0 or None"),
         ({"init": "zeros"}, "init must be one of pytorch, xavier, kaiming"),
+        ({"learning_rate": "0.1"}, "learning_rate must be a number, got '0.1'"),
+        ({"learning_rate": math.inf}, "learning_rate must be finite, got inf"),
+        ({"learning_rate": 10**400}, "learning_rate must be finite, got 1000"),
+        ({"learning_rate": torch.ones(2)}, "learning_rate must be a number, got tensor"),
+        ({"momentum": [0.9]}, r"momentum must be a number, got \[0.9\]"),
+        ({"momentum": True}, "momentum must be a number, got True"),
+        ({"momentum": 0.9, "nesterov": "no"}, "nesterov must be True or False, got 'no'"),
+        ({"schedule": []}, r"schedule must be one of constant, one-cycle, got \[\]"),
+        ({"warmup": None}, "warmup must be a number, got None"),
+        ({"clip": math.inf}, "clip must be finite, got inf"),
+        ({"init": {}}, "init must be one of pytorch, xavier, kaiming, got {}"),
+        ({"zero_bias": 1}, "zero_bias must be True or False, got 1"),
+        ({"last_relu": None}, "last_relu must be True or False, got None"),
     ],
 )
 def test_recipes_that_make_no_sense(options, message):
@@ -295,6 +310,51 @@ def test_recipes_that_make_no_sense(options, message):
     with pytest.raises(ValueError, match="there is no recipe named 'best'"):
         recipe("best")
     assert set(RECIPES) == {"published", "default"}
+
+
+@pytest.mark.parametrize("number", [np.float32(0.5), torch.tensor(0.5), np.array(0.5), 0.5])
+def test_recipes_keep_plain_numbers(number):
+    how = Recipe(number, momentum=number, warmup=number, clip=number)
+    assert json.loads(json.dumps(asdict(how))) == asdict(Recipe(0.5, 0.5, warmup=0.5, clip=0.5))
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "rule"),
+    [
+        ("seed", -1, "at least 0"),
+        ("seed", None, "at least 0"),
+        ("seed", 2**63, "at most 9223372036854775807"),
+        ("batch_size", 10**30, "at most 2147483647"),
+        ("batch_size", 12.0, "at least 1"),
+        ("epochs", True, "at least 1"),
+        ("epochs", np.True_, "at least 1"),
+        ("epochs", torch.tensor(True), "at least 1"),
+        ("input_size", 0, "at least 1"),
+        ("input_size", "28", "at least 1"),
+        ("input_size", 2**20, "at most 32768"),
+    ],
+)
+def test_numbers_of_a_run_are_refused_by_name(argument, value, rule):
+    numbers = dict(epochs=1, batch_size=1, input_size=None, seed=0)
+    assert run_numbers(**numbers) == (1, 1, None, 0)
+    with pytest.raises(ValueError) as caught:
+        run_numbers(**numbers | {argument: value})
+    assert str(caught.value) == f"{argument} must be an integer of {rule}, got {value!r}"
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint64, torch.tensor, np.array])
+def test_numbers_of_a_run_may_have_any_integer_type(kind):
+    numbers = run_numbers(kind(3), kind(4), kind(28), kind(7))
+    assert numbers == (3, 4, 28, 7) and {type(number) for number in numbers} == {int}
+
+
+def test_building_takes_the_seeds_that_training_takes():
+    how = recipe("default")
+    first, again = nin.build(TINY, how, np.int64(2**63 - 1)), nin.build(TINY, how, 2**63 - 1)
+    assert all(map(torch.equal, first.parameters(), again.parameters()))
+    for seed in (-1, None, 2**63):
+        with pytest.raises(ValueError, match=f"seed must be an integer .* got {seed}"):
+            nin.build(TINY, how, seed)
 
 
 def test_plans(monkeypatch):
@@ -370,6 +430,16 @@ def test_history_round_trip(few, tmp_path):
     for text in ("[]", '{"rows": []}', '{"rows": [{"epoch": 1}], "about": {}}'):
         with pytest.raises(ValueError, match="a history is|a row has the keys"):
             History.from_json(text)
+    row = history.rows[0]
+    for rows, message in (
+        (None, "rows must be a list"),
+        ([7], "a row has the keys .*, got 7"),
+        ([row | {"val_loss": "low"}], "row 1: val_loss must be a number, got 'low'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            History.from_json(json.dumps({"rows": rows, "about": {}}))
+    with pytest.raises(ValueError, match="text must be a history as JSON: Expecting value"):
+        History.from_json("[")
 
 
 def test_float_images_and_several_channels():

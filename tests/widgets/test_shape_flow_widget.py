@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 pytest.importorskip("anywidget")
@@ -113,3 +114,10 @@ def test_the_answers_are_so():
 
 def test_what_is_sent_is_small():
     assert len(ShapeFlow().to_html()) < 32_000  # fifteen networks in full
+
+
+def test_sizes_of_any_integer_type_reach_the_page_as_plain_ones():
+    explorer = ShapeFlow("lenet", np.int64(28))
+    explorer.size = (np.uint8(30), np.int16(31))
+    assert json.loads(json.dumps(explorer.state))["size"] == [30, 31]
+    assert json.loads(json.dumps(explorer.config))["first"]["size"] == [28, 28]
