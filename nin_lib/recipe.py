@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .spec import require_int
+from .spec import Network, require_int
 
 SCHEDULES = ("constant", "one-cycle")
 INITS = ("pytorch", "xavier", "kaiming")
@@ -28,7 +28,7 @@ class Recipe:
     clip: float | None = None  # longest gradient allowed, over all parameters; None: any
     init: str = "pytorch"  # first weights: PyTorch's own, Xavier (uniform) or Kaiming (normal)
     zero_bias: bool = False  # biases start at 0 instead of PyTorch's small random numbers
-    last_relu: bool = True  # a ReLU after the last convolution, as published
+    last_relu: bool = True  # True: as the network's spec says; False: without it
 
     def __post_init__(self) -> None:
         if not self.learning_rate > 0:
@@ -46,6 +46,10 @@ class Recipe:
             raise ValueError(f"clip must be above 0 or None, got {self.clip!r}")
         if self.init not in INITS:
             raise ValueError(f"init must be one of {', '.join(INITS)}, got {self.init!r}")
+
+    def adapt(self, spec: Network) -> Network:
+        """Return the network that this recipe trains: `spec`, or `spec` without its last ReLU."""
+        return spec if self.last_relu else replace(spec, last_relu=False)
 
 
 RECIPES = {
