@@ -34,11 +34,14 @@ def class_maps(
     from .train import to_input
 
     training, device = model.training, next(model.parameters()).device
+    pixels = torch.tensor(images)
+    if pixels.is_floating_point():
+        pixels = pixels.float()  # here, because an Apple GPU has no 64-bit numbers
     model.eval()
     with torch.no_grad():
         parts = [
             model.maps(to_input(batch.to(device), input_size)).float().cpu()
-            for batch in torch.tensor(images).split(batch_size)
+            for batch in pixels.split(batch_size)
         ]
     model.train(training)
     return torch.cat(parts).numpy()
