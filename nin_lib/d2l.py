@@ -199,8 +199,8 @@ def draw_short_epochs(d2l: Any) -> None:
         source = inspect.getsource(getattr(d2l, name))
         exec(source.replace("num_batches // 5", "max(1, num_batches // 5)"), vars(d2l))
     note(
-        "d2l.torch.train_ch6 and train_ch13: accept fewer than five batches, which were a division "
-        "by zero"
+        "d2l.torch.train_ch6 and train_ch13: no ZeroDivisionError for an epoch of fewer than five "
+        "batches"
     )
 
 
@@ -230,7 +230,8 @@ def announce_runs(d2l: Any) -> None:
 
         d2l.train_ch6 = announced_train
         announced.append("train_ch6")
-    note(f"{d2l.__name__}.{' and '.join(announced)}: print beforehand what they train on")
+    names = " and ".join(announced)
+    note(f"{d2l.__name__}.{names}: a line before the run names the images and the time they take")
 
 
 def outlook(batches: Batches, epochs: int, speed: float) -> str:
@@ -242,11 +243,10 @@ def outlook(batches: Batches, epochs: int, speed: float) -> str:
     minutes = epochs * images * height * width / (224 * 224 * speed) / 60
     time = f"{minutes / 60:.0f} hours" if minutes > 100 else f"{minutes:.0f} minutes"
     time = f"about {time}" if minutes > 1.5 else "a minute or less"
-    which = f"the set {batches.name!r}" + (
-        ', data="full" gives all' if batches.name == "mini" else ""
-    )
+    more = ', data="full" gives all' if batches.name == "mini" else ""
+    run = f"{epochs} epoch{'' if epochs == 1 else 's'} of {images:,} images"
     return (
-        f"{epochs} epochs of {images:,} images ({which}) at {height}×{width}: "
+        f"{run} (the set {batches.name!r}{more}) at {height}×{width}: "
         f"the chapter's network takes {time} on two CPU cores"
     )
 

@@ -411,7 +411,7 @@ except RuntimeError as error:
     [
         (224, 10, 6000, "mini", "10 epochs of 6,000 images .*'mini', data=\"full\".* 33 minutes"),
         (224, 10, 55000, "full", r"10 epochs of 55,000 images \(the set 'full'\) .* about 5 hours"),
-        (28, 1, 60, "few", r"1 epochs of 60 images \(the set 'few'\) at 28×28: .* minute or less"),
+        (28, 1, 60, "few", r"1 epoch of 60 images \(the set 'few'\) at 28×28: .* minute or less"),
     ],
 )
 def test_a_run_is_announced_with_its_images_and_an_estimate(size, epochs, n, name, words):
