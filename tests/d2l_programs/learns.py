@@ -181,9 +181,10 @@ def in_the_older_style():
     with curves:
         d2l.train_ch6(given, train, test, 5, LEARNING_RATE, d2l.try_gpu())
     orders[8] = labels_of(train)  # after the two above and five of training
-    nin_lib.d2l.enable(FRAMEWORK, board=LiveCurves())
-    two_batches, _ = d2l.load_data_fashion_mnist(240, data=few)
-    d2l.train_ch6(given, two_batches, test, 1, LEARNING_RATE, d2l.try_gpu())
+    if FRAMEWORK == "torch":
+        nin_lib.d2l.enable(FRAMEWORK, board=LiveCurves())
+        two_batches, _ = d2l.load_data_fashion_mnist(240, data=few)
+        d2l.train_ch6(net, two_batches, test, 1, LEARNING_RATE, d2l.try_gpu())
     X, _ = next(iter(d2l.load_data_fashion_mnist(8, 42, data=few)[1]))
     return {
         "batches": [len(train), len(test)],
@@ -200,6 +201,8 @@ def in_the_older_style():
 mini = load("mini")
 few = Dataset("few", mini.train.first(480), mini.val.first(80), mini.test)
 curves = LiveCurves()
+if FRAMEWORK == "tensorflow":
+    import tensorflow  # noqa: F401  may come before `enable`, as long as its Keras is not used
 d2l = nin_lib.d2l.enable(FRAMEWORK, board=curves)
 said = nin_lib.d2l.patched()
 module = d2l.FashionMNIST
