@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import platform
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
@@ -45,7 +44,7 @@ def held_out_curve(framework: str, seed: int) -> list[float]:
     from nin_lib.recipe import SIZES
 
     size, how = SIZES["class"], SLOWER_DEFAULT
-    spec = replace(network(size.network), last_relu=how.last_relu)
+    spec = how.adapt(network(size.network))
     plan = dict(epochs=size.epochs, batch_size=size.batch_size, seed=seed, observers=[])
     history = TRAIN[framework](spec, weights.initial(spec, how, seed), load(size.data), how, plan)
     return history.column("val_accuracy")

@@ -12,12 +12,13 @@ Deep Learning", and its package d2l. No framework is imported before `enable` is
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import partial, wraps
 from importlib import import_module
 from typing import Any
 
@@ -32,6 +33,8 @@ EXTRAS = {"torch": "d2l", "tensorflow": "d2l,tensorflow", "jax": "d2l,tensorflow
 
 SHUFFLES_BATCHES = "download them, keep them enlarged and shuffle whole batches of them"
 SLICE = 32  # images that d2l.jax trains on at once
+# Images per second that the chapter's network trains on at 224×224, roughly, on two CPU cores.
+SPEED = {"d2l.torch": 30, "d2l.tensorflow": 60, "d2l.jax": 12}
 
 _enabled: dict[str, Any] = {}  # framework → d2l's module for it
 _patched: list[str] = []
@@ -44,7 +47,7 @@ def enable(framework: str, board: Any = None) -> Any:
     instead of d2l's own pictures; None leaves things as they are. Give each run curves of its own.
 
     Raises `ValueError` for another framework or board, `ImportError` when a package is missing or
-    d2l has another version, `RuntimeError` when Keras 3 is in use already.
+    d2l has another version, `RuntimeError` when tf.keras has been used already, as Keras 3.
     """
     if not isinstance(framework, str) or framework not in EXTRAS:
         raise ValueError(f"framework must be one of {', '.join(EXTRAS)}, got {framework!r}")
@@ -108,6 +111,8 @@ def mended_torch() -> Any:
     d2l: Any = import_module("d2l.torch")
     use_our_images(d2l, torch_batch, OneByOne, "download them")
     load_our_images(d2l)
+    draw_short_epochs(d2l)
+    announce_runs(d2l)
     return d2l
 
 
@@ -116,6 +121,7 @@ def mended_tensorflow() -> Any:
     d2l: Any = import_module("d2l.tensorflow")
     use_our_images(d2l, tensorflow_batch, as_arrays, SHUFFLES_BATCHES)
     load_our_images(d2l, tensorflow_dataset)
+    announce_runs(d2l)
     return d2l
 
 
@@ -133,32 +139,41 @@ def mended_jax() -> Any:
     note("d2l.jax.get_seed: its limit 1e6 is no integer, an error from Python 3.12 on")
     use_our_images(d2l, jax_batch, as_arrays, SHUFFLES_BATCHES)
     train_in_slices(d2l)
+    announce_runs(d2l)
     return d2l
 
 
 def train_in_slices(d2l: Any) -> None:
-    """Let d2l.jax work out the gradient of a batch from slices of it, compiled.
+    """Let d2l.jax compute the gradient of a batch from compiled slices, with dropout only there.
 
-    d2l compiles forward and backward apart, so that JAX holds all that lies between the two: for
-    NiN at 224×224 and 128 images, more than 5 GB. Dropout draws a mask for each slice. A model with
-    a loss of its own, or with batch normalisation, which needs the whole batch, is left to d2l.
+    d2l compiles the forward and the backward pass separately, so JAX keeps everything between the
+    two: more than 5 GB for NiN on 128 images of 224×224. Here both are compiled together, for one
+    slice at a time, and dropout draws a mask for each slice. A model with its own loss, or with
+    batch normalization, which needs the whole batch, is compiled in one piece.
 
-    Where held-out batches are small, here of up to 32 images, their loss was seen to have dropout
-    on. So it is in d2l itself, and left as it is.
+    d2l also lets JAX reuse the loss that it compiled for a training batch, dropout included, for a
+    held-out batch of the same shape. Therefore the gradient is that of the plain function inside
+    `model.loss`: the compiled loss is only ever used for held-out batches, where dropout is off.
     """
     import jax
 
-    whole, loss = d2l.Classifier.training_step, d2l.Classifier.loss
+    own_loss = d2l.Classifier.loss
+
+    @partial(jax.jit, static_argnums=0)
+    def gradient(model: Any, params: Any, batch: Any, state: Any) -> Any:
+        loss = partial(inspect.unwrap(type(model).loss), model)
+        return jax.value_and_grad(loss, has_aux=True)(params, batch[:-1], batch[-1], state)
 
     @partial(jax.jit, static_argnums=0)
     def add(model: Any, share: float, total: Any, params: Any, part: Any, state: Any) -> Any:
-        both = jax.value_and_grad(model.loss, has_aux=True)(params, part[:-1], part[-1], state)
-        (mean_loss, _), gradients = both
+        (mean_loss, _), gradients = gradient(model, params, part, state)
         return jax.tree.map(lambda old, new: old + share * new, total, (mean_loss, gradients))
 
     def training_step(self: Any, params: Any, batch: Any, state: Any) -> Any:
-        if state.batch_stats or type(self).loss is not loss:
-            return whole(self, params, batch, state)
+        if state.batch_stats or type(self).loss is not own_loss:
+            value, gradients = gradient(self, params, batch, state)
+            self.plot("loss", value[0], train=True)
+            return value, gradients
         n, total = len(batch[-1]), jax.tree.map(jax.numpy.zeros_like, (0.0, params))
         for start in range(0, n, SLICE):  # each waits for the total of those before it
             part = tuple(array[start : start + SLICE] for array in batch)
@@ -170,8 +185,70 @@ def train_in_slices(d2l: Any) -> None:
 
     d2l.Classifier.training_step = training_step
     note(
-        f"d2l.jax.Classifier.training_step: takes a batch in slices of {SLICE} and compiles all of "
-        "it; the gradient is that of the whole batch, but for the draw of dropout"
+        f"d2l.jax.Classifier.training_step: takes a batch in slices of {SLICE}, each compiled as a "
+        "whole (the same gradient, apart from dropout's random draws), and dropout is off for all "
+        "held-out batches; in d2l it stays on for some shapes"
+    )
+
+
+def draw_short_epochs(d2l: Any) -> None:
+    """Let d2l's older training functions draw epochs of fewer than five batches.
+
+    They draw after every `num_batches // 5` batches, which is then a division by zero.
+    """
+    for name in ("train_ch6", "train_ch13"):
+        source = inspect.getsource(getattr(d2l, name))
+        exec(source.replace("num_batches // 5", "max(1, num_batches // 5)"), vars(d2l))
+    note(
+        "d2l.torch.train_ch6 and train_ch13: no ZeroDivisionError for an epoch of fewer than five "
+        "batches"
+    )
+
+
+def announce_runs(d2l: Any) -> None:
+    """Let `Trainer.fit` and `train_ch6` first print what they train on and how long that takes."""
+    speed, fit = SPEED[d2l.__name__], d2l.Trainer.fit
+
+    @wraps(fit)
+    def announced_fit(self: Any, model: Any, data: Any, *args: Any, **options: Any) -> Any:
+        if isinstance(data, OurImages):
+            print(outlook(data.get_dataloader(True), self.max_epochs, speed))
+        return fit(self, model, data, *args, **options)
+
+    d2l.Trainer.fit = announced_fit
+    announced = ["Trainer.fit"]
+    if hasattr(d2l, "train_ch6"):
+        train = d2l.train_ch6
+
+        @wraps(train)
+        def announced_train(
+            net: Any, train_iter: Any, test_iter: Any, num_epochs: int, *args: Any, **options: Any
+        ) -> Any:
+            batches = getattr(train_iter, "batches", train_iter)
+            if isinstance(batches, Batches):
+                print(outlook(batches, num_epochs, speed))
+            return train(net, train_iter, test_iter, num_epochs, *args, **options)
+
+        d2l.train_ch6 = announced_train
+        announced.append("train_ch6")
+    names = " and ".join(announced)
+    note(f"{d2l.__name__}.{names}: a line before the run names the images and the time they take")
+
+
+def outlook(batches: Batches, epochs: int, speed: float) -> str:
+    """Return a line about a run: how many images, which, and roughly how long it takes.
+
+    `speed`: images of 224×224 per second; smaller ones take less time in proportion to their area.
+    """
+    images, (height, width) = len(batches.split), batches.size
+    minutes = epochs * images * height * width / (224 * 224 * speed) / 60
+    time = f"{minutes / 60:.0f} hours" if minutes > 100 else f"{minutes:.0f} minutes"
+    time = f"about {time}" if minutes > 1.5 else "a minute or less"
+    more = ', data="full" gives all' if batches.name == "mini" else ""
+    run = f"{epochs} epoch{'' if epochs == 1 else 's'} of {images:,} images"
+    return (
+        f"{run} (the set {batches.name!r}{more}) at {height}×{width}: "
+        f"the chapter's network takes {time} on two CPU cores"
     )
 
 
@@ -194,8 +271,9 @@ def use_legacy_keras() -> None:
 
         if keras.Model is not tf_keras.Model:
             raise RuntimeError(
-                "TensorFlow is in use already, with Keras 3, and d2l needs Keras 2: restart Python "
-                'and call nin_lib.d2l.enable("tensorflow") before anything imports TensorFlow'
+                "tf.keras is Keras 3 already, and d2l needs Keras 2: restart Python and call "
+                'nin_lib.d2l.enable("tensorflow") before the first use of tf.keras and before '
+                "`from d2l import tensorflow`"
             )
     except (ImportError, RuntimeError):
         restore("TF_USE_LEGACY_KERAS", before)
@@ -240,10 +318,10 @@ class Batches:
 
     def __init__(
         self, split: Split, batch_size: int, size: tuple[int, int], to_batch: ToBatch,
-        seed: int | None = None,
+        seed: int | None = None, name: str = "",
     ) -> None:  # fmt: skip
         self.split, self.batch_size, self.size = split, batch_size, size
-        self.to_batch, self.seed, self.epoch = to_batch, seed, 1
+        self.to_batch, self.seed, self.name, self.epoch = to_batch, seed, name, 1
 
     def __len__(self) -> int:
         return -(-len(self.split) // self.batch_size)
@@ -312,7 +390,7 @@ class OurImages:
 
     def get_dataloader(self, train: bool) -> Batches:
         split, seed = (self.data.train, self.seed) if train else (self.data.val, None)
-        return Batches(split, self.batch_size, self.resize, self.to_batch, seed)
+        return Batches(split, self.batch_size, self.resize, self.to_batch, seed, self.data.name)
 
 
 def use_our_images(d2l: Any, to_batch: ToBatch, as_d2l: Any, instead: str) -> None:
@@ -345,7 +423,9 @@ def tensorflow_dataset(batches: Batches) -> Any:
     X, y = next(iter(batches))
     form = tf.TensorSpec((None, *X.shape[1:]), X.dtype), tf.TensorSpec((None,), y.dtype)
     dataset = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=form)
-    return dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
+    dataset.batches = batches  # for `announce_runs`
+    return dataset
 
 
 def zero_to_one(images: np.ndarray) -> np.ndarray:

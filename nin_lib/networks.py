@@ -42,9 +42,10 @@ def alexnet_like(
     inner: int = 1,
     in_channels: int = 1,
     dense: tuple[int, ...] = (),
+    ceil_mode: bool = False,
 ) -> Network:
     """The chapter's network: AlexNet's 11, 5, 3 kernels; `depth` convolutions in each block."""
-    pool = Pool()
+    pool = Pool(ceil_mode=ceil_mode)
     return Network(
         (
             Block(11, (96,) * depth, stride=4, inner_kernel_size=inner), pool,
@@ -101,8 +102,12 @@ PAPER_CIFAR100 = paper_net(
 PAPER_SVHN = paper_net(
     (128, 96, 64), (320, 256, 128), (384, 256, 10), in_channels=3, size=32, last_kernel=5
 )
-IMAGENET = alexnet_like(Block(3, (1024, 1024, 1000), padding=1), in_channels=3)
-LATER = "the later ImageNet model of the same author; not in the paper"
+# Caffe rounds the output size of a pooling up (`Reshape` in its pooling_layer.cpp), so these maps
+# have 54, 27, 13 and 6 pixels a side. The published definition ends in an average over 6×6.
+IMAGENET = alexnet_like(Block(3, (1024, 1024, 1000), padding=1), in_channels=3, ceil_mode=True)
+IMAGENET_MAPS = (54, 27, 27, 13, 13, 6, 6)
+MODEL_ZOO = "https://gist.github.com/mavenlin/d802a5849de39225bcc6"
+LATER = f"the author's later ImageNet model for Caffe, {MODEL_ZOO}; not in the paper"
 
 PUBLISHED = {
     "chapter": Entry(CHAPTER, 1_992_166, NIN_MAPS, f"{D2L}, section 8.3"),
@@ -110,7 +115,7 @@ PUBLISHED = {
     "paper-cifar10": Entry(PAPER_CIFAR10, 966_986, CIFAR_MAPS, AUTHOR),
     "paper-cifar100": Entry(PAPER_CIFAR100, 984_356, CIFAR_MAPS, AUTHOR),
     "paper-svhn": Entry(PAPER_SVHN, 1_986_026, CIFAR_MAPS, AUTHOR),
-    "imagenet": Entry(IMAGENET, 7_595_176, NIN_MAPS, LATER),
+    "imagenet": Entry(IMAGENET, 7_595_176, IMAGENET_MAPS, LATER),
 }
 
 # What the chapter's network is held against: shapes and costs, not training details.

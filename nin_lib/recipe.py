@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from .spec import require_bool, require_choice, require_float, require_int, require_seed
+from .spec import Network, require_bool, require_choice, require_float, require_int, require_seed
 
 SCHEDULES = ("constant", "one-cycle")
 INITS = ("pytorch", "xavier", "kaiming")
@@ -30,7 +30,7 @@ class Recipe:
     clip: float | None = None  # longest gradient allowed, over all parameters; None: any
     init: str = "pytorch"  # first weights: PyTorch's own, Xavier (uniform) or Kaiming (normal)
     zero_bias: bool = False  # biases start at 0 instead of PyTorch's small random numbers
-    last_relu: bool = True  # a ReLU after the last convolution, as published
+    last_relu: bool = True  # True: as the network's spec says; False: without it
 
     def __post_init__(self) -> None:
         self.keep_float("learning_rate", "above 0", lambda rate: rate > 0)
@@ -48,6 +48,10 @@ class Recipe:
     def keep_float(self, name: str, rule: str, fits: Callable[[float], bool]) -> None:
         """Replace the named field by a plain float. Raises `ValueError`."""
         object.__setattr__(self, name, require_float(name, getattr(self, name), rule, fits))
+
+    def adapt(self, spec: Network) -> Network:
+        """Return the network that this recipe trains: `spec`, or `spec` without its last ReLU."""
+        return spec if self.last_relu else replace(spec, last_relu=False)
 
 
 RECIPES = {

@@ -8,8 +8,9 @@ Shapes are N×C×H×W: N samples, C channels, H height, W width.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import replace
+from typing import overload
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,7 @@ class GlobalAveragePool(nn.Module):
 class NiN(nn.Sequential):
     """The network of a spec: N×C×H×W images → N×classes logits.
 
+    A slice of it, such as ``model[:-1]``, is a plain `nn.Sequential` with the same layers.
     Raises `ValueError` for images with another number of channels, `ShapeError` for images that
     are too small. A network with dense layers takes images of its `input_size` only.
     """
@@ -62,6 +64,15 @@ class NiN(nn.Sequential):
         self.spec = spec
         self.smallest = smallest_input(spec) or spec.input_size
 
+    @overload
+    def __getitem__(self, index: slice) -> nn.Sequential: ...
+    @overload
+    def __getitem__(self, index: int) -> nn.Module: ...
+    def __getitem__(self, index: int | slice) -> nn.Module:
+        if isinstance(index, slice):  # no spec describes it, so it cannot be a NiN
+            return nn.Sequential(OrderedDict(list(self._modules.items())[index]))
+        return super().__getitem__(index)
+
     def forward(self, images: Tensor) -> Tensor:
         self.check(images)
         return super().forward(images)
@@ -69,16 +80,28 @@ class NiN(nn.Sequential):
     def maps(self, images: Tensor) -> Tensor:
         """The maps that global average pooling averages, one for each class.
 
-        N×C×H×W images → N×classes×H'×W'. Raises `ValueError` where dense layers come last.
+        N×C×H×W images → N×classes×H'×W'.
+
+        Raises:
+            ValueError: if dense layers come last, or the layers were changed (`append`, `insert`,
+                `del`) so that there are no such maps.
         """
         if self.spec.dense:
             rule = "a network without dense layers has a map for each class"
             raise ValueError(f"{rule}; this one has dense {self.spec.dense}")
         self.check(images)
-        *stages, _ = self
+        *stages, last = self
+        maps = images
         for stage in stages:
-            images = stage(images)
-        return images
+            maps = stage(maps)
+        expected = shape_flow(self.spec, (images.shape[2], images.shape[3]))[-2].shape
+        if not isinstance(last, GlobalAveragePool) or tuple(maps.shape[1:]) != expected:
+            raise ValueError(
+                f"the last layer must be GlobalAveragePool, after maps of shape {expected} as in "
+                f"the spec; the layers were changed: got {type(last).__name__} after shape "
+                f"{tuple(maps.shape[1:])}"
+            )
+        return maps
 
     def check(self, images: Tensor) -> None:
         """Raise what the class says about images that do not fit."""
@@ -125,16 +148,18 @@ def dense_head(spec: Network) -> nn.Sequential:
 
 
 def build(spec: Network, recipe: Recipe, seed: int = 0) -> NiN:
-    """The network of `spec` as `recipe` wants it: its first weights, its last ReLU.
+    """Build the network of `recipe.adapt(spec)` with the initial weights that `recipe` names.
 
-    The same seed gives the same weights on the same machine; the global random state is left alone.
+    The spec decides whether a ReLU follows the last layer; a recipe may remove it, but never adds
+    one. The same seed gives the same weights on the same machine; the global random state is left
+    alone.
     """
     refuse_name("spec", spec, "network")
     refuse_name("recipe", recipe, "recipe")
     seed = require_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = NiN(replace(spec, last_relu=recipe.last_relu))
+        model = NiN(recipe.adapt(spec))
         initialise(model, recipe)
     return model
 

@@ -81,14 +81,16 @@ for line in nin_lib.d2l.patched():
 #
 # | where | what happens without it | what is done |
 # |---|---|---|
-# | TensorFlow | Keras 3 stores a `loss` of its own in each model, over the method of that name that d2l's models have; `Trainer.fit` then calls `None` | `tf.keras` is the old Keras 2, from the package tf_keras. It is chosen by an environment variable that is read once, so `enable` comes before any other use of TensorFlow |
+# | TensorFlow | Keras 3 stores a `loss` of its own in each model, over the method of that name that d2l's models have; `Trainer.fit` then calls `None` | `tf.keras` is the old Keras 2, from the package tf_keras. An environment variable chooses it, and it is read at the first use of `tf.keras`. So call `enable` before that, and before `from d2l import tensorflow`; `import tensorflow` alone may come earlier |
 # | JAX | `jax.random.PRNGKeyArray` is gone, and `Trainer.fit` asks for it | the old name points to `jax.Array` |
 # | JAX | a random seed is drawn up to `1e6`, which is a float, and Python 3.12 and newer want an integer | the limit is an integer |
-# | JAX | forward and backward are compiled apart, and all that lies between them is held for the whole batch | the batch is taken in slices, each compiled as a whole; the gradient is the same but for rounding and the draw of dropout |
-# | JAX | the loss of small held-out batches, of 32 images or fewer, was seen to have dropout on | nothing: it is so in d2l itself |
-# | all | the images are downloaded, or are kept enlarged | the images of this chapter come in their place |
+# | JAX | the forward and the backward pass are compiled separately, so everything between the two is kept in memory for the whole batch | the batch is cut into slices, and both passes of a slice are compiled together; the gradient is the same, apart from rounding and dropout's random draws |
+# | JAX | JAX reuses the loss that it compiled for a training batch, dropout included, for a held-out batch of the same shape; so dropout is sometimes on where it should be off | the gradient is taken of the plain, uncompiled loss; the compiled loss is used for held-out batches only, so dropout is off in all of them |
+# | PyTorch | `train_ch6` raises a `ZeroDivisionError` if an epoch has fewer than five batches, with any version of the packages | the divisor is at least 1 |
+# | all | the images are downloaded, or are kept enlarged | the images of this chapter are used instead |
+# | all | a run of half an hour begins without a word | before it starts, it prints which images it trains on, their size, and roughly how long that takes |
 #
-# Nothing else is touched, except d2l's boards where you ask for it (below). A program from the book's section on NiN runs as it is, but on this chapter's small set unless you say `data="full"`, and it is judged on held-out images, not on the test images.
+# Nothing else is changed, except d2l's boards where you ask for it (below). A program from the book's section on NiN runs as it is, but on this chapter's small set unless you say `data="full"`, and it is judged on held-out images, not on the test images.
 #
 # ## The network, as d2l writes it
 #
@@ -227,7 +229,7 @@ print("sizes by the shape flow:", steps)
 #
 # ## Trained by d2l
 #
-# d2l draws a new picture at every point, which takes time and works in a notebook only. `enable(..., board=curves)` puts our live curves in place of it; the `Trainer` does not notice. The run is very short: 96 training images, enlarged to 96×96 instead of 224×224, in batches of 16, for two epochs.
+# d2l draws a new picture at every point, which takes time. `enable(..., board=curves)` puts our live curves in place of it; the `Trainer` does not notice. The run is very short: 96 training images, enlarged to 96×96 instead of 224×224, in batches of 16, for two epochs.
 #
 # **Predict:** what will the loss be after these twelve steps?
 

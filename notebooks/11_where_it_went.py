@@ -32,7 +32,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nin_lib import network, totals
+from nin_lib import network, shape_flow, totals
 
 _ = torch.manual_seed(0)
 
@@ -129,11 +129,14 @@ for name in ("MNIST", "CIFAR-10", "CIFAR-100", "SVHN"):
 for name in ("ImageNet", "chapter"):
     sums = totals(network(NETS[name]))
     print(f"{name:11}{sums.parameters:>10,}{sums.multiply_adds:>15,}")
+    print("  its maps after each pooling:",
+          *[row.size for row in shape_flow(network(NETS[name]))
+            if "pool" in row.layer and row.stage != "head"])
 
 # %% [markdown]
 # The two have nearly the same number of parameters, and the chapter's network does almost three times the work. Work is weights times places, and its maps have more places.
 #
-# Now look at `ceil_mode=True` in `paper_net`. The library of the paper rounded *up* where a pooling does not come out even; PyTorch rounds down unless told otherwise. **Predict** for the MNIST network what rounding down changes:
+# Now look at `ceil_mode=True` in `paper_net`. The library of the paper rounded *up* where a pooling does not come out even; PyTorch rounds down unless told otherwise. (The ImageNet network rounds up as well, because it was made for Caffe: after its poolings the maps have 27, 13 and 6 pixels a side. The chapter's network rounds down, and gets 26, 12 and 5.) **Predict** for the MNIST network what rounding down changes:
 #
 # - (a) parameters and multiply-adds;
 # - (b) multiply-adds only;
@@ -498,7 +501,7 @@ for (what, number), true in zip(mine.items(), truth, strict=True):
 #
 # ## Take-aways
 #
-# 1. The paper's networks have three blocks, small images, and poolings that round up. The network with kernels 11, 5, 3, 3 is the same author's later model for ImageNet, which the paper does not contain. Equal parameters do not mean equal work.
+# 1. The paper's networks have three blocks, small images, and poolings that round up. The network with kernels 11, 5, 3, 3 is the same author's later model for ImageNet, which the paper does not contain; that model rounds up too, the chapter's adaptation of it rounds down. Equal parameters do not mean equal work.
 # 2. A 1×1 convolution before a large kernel reduces what that kernel has to read; behind a depthwise one it does the mixing. Both save most of the multiply-adds, at a price: a few mixtures of the channels, or one pattern for each channel, have to do. In other blocks it widens.
 # 3. Without a ReLU between them, a depthwise and a 1×1 convolution are one 3×3 convolution, of a restricted kind. A transformer's MLP *is* two 1×1 convolutions: the same small network at every token.
 #

@@ -171,8 +171,14 @@ function words(chosen, choices) {
 const OWN_KEYS = new Set(["Enter", " ", "Escape", "Home", "End", "PageUp", "PageDown",
   "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"]);
 function keepFromNotebook(event) {
-  const typing = event.target.matches?.("input, select, textarea") && event.key.length === 1;
-  if (typing || OWN_KEYS.has(event.key)) event.stopPropagation();
+  const key = plainKey(event);
+  const typing = event.target.matches?.("input, select, textarea") && key.length === 1;
+  if (typing || OWN_KEYS.has(key)) event.stopPropagation();
+}
+
+// The key, or "" if it is a shortcut of the browser or the notebook, such as Ctrl+S or Shift+Enter.
+function plainKey({ key, ctrlKey, metaKey, altKey, shiftKey }) {
+  return ctrlKey || metaKey || altKey || (shiftKey && key === "Enter") ? "" : key;
 }
 
 // However often something changes, the page draws once a frame.

@@ -34,15 +34,14 @@ except ImportError:
 
 
 FOLDER = Path(__file__).parent
+# The widgets whose JavaScript has further files, which go between base.js and the widget's own.
+PARTS = {"live_curves": ("live_curves_draw",), "shape_flow": ("shape_flow_sums",)}
 
 
 def delivered(name: str) -> str:
-    """The module of the instrument `name` as a page gets it: ``base.js`` in front of its own.
-
-    Between the two come files named after it, such as ``shape_flow_sums.js`` with its arithmetic.
-    """
-    parts = [FOLDER / "base.js", *sorted(FOLDER.glob(f"{name}_*.js")), FOLDER / f"{name}.js"]
-    return "\n".join(part.read_text(encoding="utf-8") for part in parts)
+    """Return the JavaScript of the widget `name` as a page gets it: one module, base.js first."""
+    files = ("base", *PARTS.get(name, ()), name)
+    return "\n".join((FOLDER / f"{file}.js").read_text(encoding="utf-8") for file in files)
 
 
 @dataclass(frozen=True)

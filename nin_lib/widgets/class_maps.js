@@ -128,10 +128,11 @@ function mount(el, config, onChange) {
   });
   tools.size.addEventListener("input", () => moveTo(...middle(), sizes()[tools.size.value]));
   stage.element.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && config.cover) tell({ cover: null });
-    if (!(event.key in ARROWS)) return;
+    const key = plainKey(event);
+    if (key === "Escape" && config.cover) tell({ cover: null });
+    if (!(key in ARROWS)) return;
     event.preventDefault(); // the page would scroll
-    const [down, right] = config.cover ? ARROWS[event.key] : [0, 0];
+    const [down, right] = config.cover ? ARROWS[key] : [0, 0];
     const [row, column] = middle();
     moveTo(row + down * step(), column + right * step());
   });
@@ -339,8 +340,9 @@ function makeLarge(parent, choose, hover) {
   table.addEventListener("keydown", (event) => {
     const td = event.target.closest("td");
     if (!td) return;
-    if (event.key === "Escape") choose(null);
-    const go = event.key === "Enter" || event.key === " " ? [0, 0] : ARROWS[event.key];
+    const key = plainKey(event);
+    if (key === "Escape") choose(null);
+    const go = key === "Enter" || key === " " ? [0, 0] : ARROWS[key];
     if (!go) return;
     event.preventDefault();
     const [row, column] = cellOf(td).map((at, axis) => at + go[axis]);

@@ -29,8 +29,9 @@ START = dict(image=0, selected_class=None, cell=None, cover=None, computed=None,
 LOOKED_AT = 500  # held-out images from which the default gallery is chosen
 TASK = (
     "choose an image that the network gets right, cover a region of it, and find a place where the "
-    "answer flips to another class. How small can the region be? (Begin with image 4 or 5.)"
+    "answer flips to another class. How small can the region be?"
 )
+HINT = " (Begin with image 4 or 5.)"  # of the network and images that come with the package
 
 
 class ClassMaps(Instrument):
@@ -57,6 +58,7 @@ class ClassMaps(Instrument):
         fill: int = 0,
     ) -> None:
         super().__init__(state=START)
+        task = TASK + HINT if model is images is labels is None else TASK
         self._model = recorded.trained() if model is None else model
         if images is None and labels is None:
             held_out = load("mini").val.first(LOOKED_AT)
@@ -75,7 +77,7 @@ class ClassMaps(Instrument):
         seen_of = images.shape[-1] if input_size is None else input_size
         start, jump, side = class_maps.field(self._model.spec, seen_of)
         first = classes[int(class_maps.means(self._maps[0]).argmax())]
-        self.config = frame("What global average pooling averages", question(first, side), TASK) | {
+        self.config = frame("What global average pooling averages", question(first, side), task) | {
             "classes": list(classes),
             "labels": [int(label) for label in labels],
             "side": images.shape[-1],

@@ -168,10 +168,11 @@ function mount(el, config, onChange) {
   const leave = () => { cursor = null; redraw(); };
   const press = (event) => {
     const xs = places(config);
-    if (!xs.length || !(event.key in MOVES)) return;
+    const move = MOVES[plainKey(event)];
+    if (!xs.length || !move) return;
     event.preventDefault();
     const now = cursor === null ? xs.length - 1 : xs.findIndex((x) => x >= cursor);
-    const next = MOVES[event.key](now < 0 ? xs.length - 1 : now, xs.length - 1);
+    const next = move(now < 0 ? xs.length - 1 : now, xs.length - 1);
     cursor = xs[Math.min(Math.max(next, 0), xs.length - 1)] ?? null;
     redraw();
   };

@@ -89,7 +89,8 @@ class LiveCurves(Instrument):
         listen_while_running(self.comm)
 
     def _reset(self, epochs: float | None, steps_per_epoch: int = 1) -> None:
-        self._epochs, self._steps_per_epoch, self._enough = epochs, steps_per_epoch, 1
+        self.reach(epochs)
+        self._steps_per_epoch, self._enough = steps_per_epoch, 1
         self._status, self._running, self._now = "ready", False, 0.0
         self._points: dict[str, Points] = {name: [] for name in WORDS}
         self._lanes: list[Points] = []  # one for each class
@@ -227,8 +228,10 @@ class LiveCurves(Instrument):
         """Whether it is time for the next message to the page."""
         return self._clock() - self._sent >= INTERVAL
 
-    def reach(self, epochs: float) -> None:
-        """Let the horizontal axis reach to `epochs`."""
+    def reach(self, epochs: float | None) -> None:
+        """Let the horizontal axis reach to `epochs`; None or 0 leaves it to the points."""
+        if epochs is not None and not (math.isfinite(epochs) and epochs >= 0):
+            raise ValueError(f"epochs must be a finite number, 0 or more, or None, got {epochs!r}")
         self._epochs = epochs
 
     def finish(self, stopped: bool = False) -> None:

@@ -38,11 +38,13 @@ function percent(share) { // zero is zero; what is not nothing is not rounded to
   return share > 0 && share < 0.005 ? "<1 %" : `${Math.round(100 * share)} %`;
 }
 
-function ticks(high, count = 5) { // round numbers from 0 to `high` or just above it
-  const power = 10 ** Math.floor(Math.log10(high / count));
-  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s * count >= high * 0.999);
-  const length = Math.ceil(high / step - 1e-6) + 1;
-  return Array.from({ length }, (_, i) => +(i * step).toPrecision(10));
+function ticks(high, low = 0, count = 5) { // round numbers from `low` (0 or less) to `high` or beyond
+  const span = high - low;
+  const power = 10 ** Math.floor(Math.log10(span / count));
+  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s * count >= span * 0.999);
+  const first = Math.floor(low / step + 1e-6);
+  const length = Math.ceil(high / step - 1e-6) - first + 1;
+  return Array.from({ length }, (_, i) => +((first + i) * step).toPrecision(10));
 }
 
 function logTicks(low, high) { // 1, 2, 5, 10, ... around `low` and `high`; only powers if many
@@ -58,8 +60,10 @@ function logTicks(low, high) { // 1, 2, 5, 10, ... around `low` and `high`; only
 
 function makeScale(points, log, least, top, high) {
   const ys = points.map(([, y]) => y).filter((y) => y !== null && (!log || y > 0));
-  const max = ys.reduce((a, b) => Math.max(a, b), least) || 1;
-  const up = log ? logTicks(ys.reduce((a, b) => Math.min(a, b), max), max) : ticks(max);
+  const min = ys.reduce((a, b) => Math.min(a, b), log ? Infinity : 0);
+  const most = ys.reduce((a, b) => Math.max(a, b), least);
+  const max = most > Math.min(min, 0) ? most : 1;
+  const up = log ? logTicks(Math.min(min, max), max) : ticks(max, min);
   const f = log ? Math.log10 : (y) => y;
   const [a, b] = [f(up[0]), f(up.at(-1))];
   return { ticks: up, y: (y) => (log && !(y > 0) ? null : top + high * (1 - (f(y) - a) / (b - a))) };

@@ -144,7 +144,7 @@ function mapsPart(parent, pick, here) {
     if (event.buttons && event.pointerType === "mouse") point(event);
   });
   area.addEventListener("keydown", (event) => {
-    const move = MOVES[event.key];
+    const move = MOVES[plainKey(event)];
     if (!move) return;
     event.preventDefault();
     pick(inside(move(...here(), now.layer), now.layer));
@@ -194,7 +194,7 @@ function rowsPart(parent, pick, here) {
     const at = row * now.layer.width + column;
     const last = now.layer.pixels - 1;
     const to = { ArrowUp: at - 1, ArrowDown: at + 1, PageUp: at - ROWS, PageDown: at + ROWS,
-      Home: 0, End: last }[event.key];
+      Home: 0, End: last }[plainKey(event)];
     if (to === undefined) return;
     event.preventDefault();
     go(Math.min(Math.max(to, 0), last));

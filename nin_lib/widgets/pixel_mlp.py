@@ -316,9 +316,8 @@ def by_hand() -> dict[str, Any]:
 def layer_of(model: Any, image: Any, block: int, layer: int) -> dict[str, Any]:
     """A 1×1 layer of a network, on this image: all input maps, and the strongest outputs."""
     maps, conv = inputs_and_layer(model, as_batch(model, image), block, layer)
-    x = maps.double().cpu().numpy()
-    w = conv.weight.detach().double().cpu().numpy()
-    b = conv.bias.detach().double().cpu().numpy()
+    # To the CPU first: an Apple GPU has no 64-bit numbers.
+    x, w, b = (t.detach().cpu().double().numpy() for t in (maps, conv.weight, conv.bias))
     step = thinning(*x.shape)
     after = np.maximum(convolve(x, w, b), 0)
     shown = strongest(after)
@@ -352,6 +351,9 @@ def as_batch(model: Any, image: Any) -> Any:
     spec = getattr(model, "spec", None)
     if not isinstance(spec, Network):
         raise ValueError(f"model must be a NiN of nin_lib.torch, got {type(model).__name__}")
+    if len(model) != len(spec.stages) + 1:
+        rule = f"model must have the {len(spec.stages) + 1} layers of its spec"
+        raise ValueError(f"{rule}; they were changed, got {len(model)} layers")
     rule = f"image must be H×W or {spec.in_channels}×H×W finite numbers"
     try:
         batch = image if isinstance(image, torch.Tensor) else torch.tensor(image)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from nin_lib.flow import Row, ShapeError, as_pair, html_table, shape_flow, text_table
-from nin_lib.networks import NETWORKS, network
+from nin_lib.networks import CHAPTER, NETWORKS, network
 from nin_lib.spec import Network
 from nin_lib.widgets.base import Choice, Instrument, Question, frame, still_frame
 
@@ -55,10 +55,16 @@ TASK = "find an edit that changes the multiply-adds and not the parameters."
 class ShapeFlow(Instrument):
     """A network block by block, to be edited: shapes, costs, and pixels that are never read.
 
-    `start`: a name in `nin_lib.NETWORKS`, or a `Network`; `size`: of the image, an integer or
-    (height, width), if not the network's own; `question`: a prediction to commit to, or None.
-    Raises `ValueError` for an unknown name or a size
-    that is none; a network that no image of that size passes is shown with the reason.
+    A network that does not accept images of `size` is shown with the reason.
+
+    Args:
+        start: a name in `nin_lib.NETWORKS`, or a `Network`.
+        size: of the image in pixels, an integer or (height, width); by default the network's own.
+        question: a prediction to commit to, or None. The default one is about the chapter's network
+            at 224×224, and is left out for any other network or size.
+
+    Raises:
+        ValueError: for an unknown name, or a size that is not one or two integers above 0.
     """
 
     name = "shape_flow"
@@ -80,6 +86,8 @@ class ShapeFlow(Instrument):
             "spec": as_data(spec),
             "size": list(as_pair(spec.input_size if size is None else size)),
         }
+        if question is QUESTION and (spec, first["size"]) != (CHAPTER, [CHAPTER.input_size] * 2):
+            question = None
         known = own | {name: entry.network for name, entry in NETWORKS.items()}
         networks = {name: as_data(net) for name, net in known.items()}
         config = {**frame("Shape flow", question, TASK), "networks": networks, "first": first}

@@ -103,11 +103,13 @@ def percent(share: float | None) -> str:
     return "&lt;1 %" if 0 < share < 0.005 else f"{share:.0%}".replace("%", " %")
 
 
-def ticks(high: float, count: int = 5) -> list[float]:
-    """Round numbers from 0 to `high` or just above it, about `count` steps."""
-    power = 10.0 ** math.floor(math.log10(high / count))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power * count >= high * 0.999)
-    return [float(f"{i * step:.10g}") for i in range(math.ceil(high / step - 1e-6) + 1)]
+def ticks(high: float, low: float = 0.0, count: int = 5) -> list[float]:
+    """Return round numbers from `low` (0 or less) to `high` or just beyond, about `count` steps."""
+    span = high - low
+    power = 10.0 ** math.floor(math.log10(span / count))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power * count >= span * 0.999)
+    first, last = math.floor(low / step + 1e-6), math.ceil(high / step - 1e-6)
+    return [float(f"{i * step:.10g}") for i in range(first, last + 1)]
 
 
 def picture(
@@ -159,20 +161,21 @@ def _panel(
     """Grid, curves and dots (of the held-out figures) of one panel; its upper edge is at `top`."""
     everything = [*lines, *(points for run in pale for points in run)]
     finite = [y for points in everything for _, y in points if y is not None]
-    up = ticks(1.0 if title == "accuracy" else max(finite, default=1.0) or 1.0)
+    low, high = min([*finite, 0.0]), max([*finite, 1.0 if title == "accuracy" else 0.0])
+    up = ticks(high if high > low else 1.0, low)
     parts = []
+
+    def height(y: float) -> float:
+        return top + HEIGHT * (1 - (y - up[0]) / (up[-1] - up[0]))
 
     def place(points: Points) -> list[tuple[float, float | None]]:
         return [
-            (
-                LEFT + x / x_high * (RIGHT - LEFT),
-                None if y is None else top + HEIGHT * (1 - y / up[-1]),
-            )
+            (LEFT + x / x_high * (RIGHT - LEFT), None if y is None else height(y))
             for x, y in points
         ]
 
     for value in up:
-        y = top + HEIGHT * (1 - value / up[-1])
+        y = height(value)
         parts.append(f'<path d="M{LEFT} {y:.1f}H{RIGHT}" stroke="currentColor" opacity="0.2"/>')
         parts.append(_text(LEFT - 6, y + 4, f"{value:g}", "end"))
     ends = []

@@ -47,6 +47,20 @@ def test_the_mode_of_the_model_is_left_alone_and_batches_change_nothing(images):
     assert not model.training
 
 
+def test_images_of_64_bits_reach_the_device_with_32(images, monkeypatch):
+    """An Apple GPU has no 64-bit numbers."""
+    sent, to = [], torch.Tensor.to
+    monkeypatch.setattr(
+        torch.Tensor,
+        "to",
+        lambda tensor, *to_what: sent.append(tensor.dtype) or to(tensor, *to_what),
+    )
+    model = build(network("paper-mnist"))
+    maps = cm.class_maps(model, images[:2].astype(np.float64) / 255)
+    assert torch.float32 in sent and torch.float64 not in sent
+    assert np.allclose(maps, cm.class_maps(model, images[:2]), rtol=1e-4, atol=1e-5)
+
+
 def test_maps_are_refused_where_there_are_none():
     with pytest.raises(ValueError, match=r"has a map for each class; this one has dense \(10,\)"):
         nin.NiN(network("nin-dense-10")).maps(torch.zeros(1, 1, 224, 224))

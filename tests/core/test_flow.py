@@ -255,6 +255,26 @@ def test_both_rounding_rules_of_the_papers_net():
     assert round(totals(down).multiply_adds / 1e6, 1) == 43.9
 
 
+def test_the_imagenet_model_rounds_up_as_caffe_does():
+    """The published definition, written down once more, with Caffe's own formula for a pooling."""
+    net = network("imagenet")
+    side, channels, work, sides = 224, 3, 0, []
+    for k, stride, padding, widths in (
+        (11, 4, 0, (96, 96, 96)), (5, 1, 2, (256, 256, 256)), (3, 1, 1, (384, 384, 384)),
+        (3, 1, 1, (1024, 1024, 1000)),
+    ):  # fmt: skip
+        side = (side + 2 * padding - k) // stride + 1
+        for width in widths:
+            work += k * k * channels * width * side * side
+            k, channels = 1, width
+        sides.append(side)
+        side = math.ceil((side - 3) / 2) + 1
+    assert sides == [54, 27, 13, 6]
+    assert totals(net).multiply_adds == work == 1_100_188_800
+    assert shape_flow(net)[-2].shape == (1000, 6, 6)  # the definition averages 6×6
+    assert totals(net).parameters == 7_595_176
+
+
 def test_recorded_facts_of_the_chapters_net():
     rows = shape_flow(network("chapter"), 224)
     assert rows[-2].receptive_field == 195

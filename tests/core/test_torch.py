@@ -79,6 +79,58 @@ def test_the_last_relu_is_a_field(last_relu):
     assert sum(isinstance(m, nn.ReLU) for m in nin.NiN(head).modules()) == 12 + last_relu
 
 
+@pytest.mark.parametrize("name", ["lenet", "nin-dense-10", "paper-mnist"])
+@pytest.mark.parametrize("last_relu", [True, False])
+def test_a_recipe_removes_the_last_relu_of_a_spec_but_never_adds_one(name, last_relu):
+    spec = replace(network(name), last_relu=last_relu)
+    assert nin.build(spec, recipe("published")).spec == spec
+    bare = nin.build(spec, recipe("default"))
+    assert bare.spec == replace(spec, last_relu=False)
+    relus = [sum(isinstance(m, nn.ReLU) for m in nin.NiN(s).modules()) for s in (spec, bare.spec)]
+    assert relus[0] - relus[1] == last_relu
+
+
+def test_a_slice_is_a_plain_sequence_of_the_same_layers():
+    model = nin.NiN(network("paper-mnist")).eval()
+    body = model[:-1]
+    assert type(body) is nn.Sequential and list(body) == list(model)[:-1]
+    assert list(dict(model[2:4].named_children())) == ["2", "3"]  # as in any nn.Sequential
+    images = torch.rand(2, 1, 28, 28)
+    with torch.no_grad():
+        assert torch.equal(body(images), model.maps(images))
+    assert type(model[::-1]) is type(model + body) is nn.Sequential
+    assert isinstance(model[-1], nin.GlobalAveragePool)
+
+
+def delete_last(model):
+    del model[-1]
+
+
+@pytest.mark.parametrize(
+    "change, got",
+    [
+        (lambda model: model.append(nn.Softmax(1)), r"Softmax after shape \(5,\)"),
+        (lambda model: model.extend([nn.Identity()]), r"Identity after shape \(5,\)"),
+        (lambda model: model.append(nin.GlobalAveragePool()), r"Pool after shape \(5,\)"),
+        (lambda model: model.insert(1, nn.Conv2d(5, 7, 1)), r"Pool after shape \(7, 6, 6\)"),
+        (lambda model: model.insert(1, nn.MaxPool2d(2)), r"Pool after shape \(5, 3, 3\)"),
+        (delete_last, r"Sequential after shape \(1, 8, 8\)"),
+        (lambda model: model.pop(0), r"Pool after shape \(1, 8, 8\)"),
+        (lambda model: setattr(model, "1", nn.Flatten()), r"Flatten after shape \(5, 6, 6\)"),
+    ],
+)
+def test_maps_are_refused_once_the_layers_were_changed(change, got):
+    model = nin.NiN(Network((Block(3, (4, 5)),), input_size=8))
+    images = torch.zeros(2, 1, 8, 8)
+    model.insert(1, nn.Dropout())  # harmless: the maps are still averaged as they are
+    assert model.maps(images).shape == (2, 5, 6, 6)
+    del model[1]
+    change(model)
+    rule = r"last layer must be GlobalAveragePool, after maps of shape \(5, 6, 6\)"
+    with pytest.raises(ValueError, match=f"{rule}.* got .*{got}$"):
+        model.maps(images)
+
+
 def test_wrong_images_are_refused_with_words():
     model = nin.NiN(network("chapter"))
     with pytest.raises(ValueError, match=r"must have shape \(N, 1, H, W\), got \(2, 3, 224, 224\)"):

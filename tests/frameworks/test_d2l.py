@@ -249,12 +249,15 @@ SAID = {
     "torch": [
         "d2l.torch.FashionMNIST",
         "d2l.torch.load_data_fashion_mnist",
+        "d2l.torch.train_ch6 and train_ch13",
+        "d2l.torch.Trainer.fit and train_ch6",
         "d2l.torch.ProgressBoard and Animator",
     ],
     "tensorflow": [
         "TF_USE_LEGACY_KERAS=1",
         "d2l.tensorflow.FashionMNIST",
         "d2l.tensorflow.load_data_fashion_mnist",
+        "d2l.tensorflow.Trainer.fit and train_ch6",
         "d2l.tensorflow.ProgressBoard and Animator",
     ],
     "jax": [
@@ -262,6 +265,7 @@ SAID = {
         "d2l.jax.get_seed",
         "d2l.jax.FashionMNIST",
         "d2l.jax.Classifier.training_step",
+        "d2l.jax.Trainer.fit",
         "d2l.jax.ProgressBoard",
     ],
 }
@@ -296,6 +300,7 @@ def test_a_tiny_net_learns(framework):
     assert 0 <= found["seed"] <= 1_000_000
     assert found["step from"] == ("nin_lib.d2l" if framework == "jax" else f"d2l.{framework}")
     assert found["gradient error"] < 1e-6
+    assert max(found["dropout"].values()) < 1e-5
     one_image = {"torch": [1, 28, 28]}.get(framework, [28, 28])
     assert found["train"] == [480, one_image, True] and found["hparams"] == [32, [28, 28]]
 
@@ -377,15 +382,51 @@ print("went well")
 
 
 @pytest.mark.slow
-def test_keras_3_in_use_is_an_error_that_says_what_to_do():
+@pytest.mark.parametrize(
+    "use", ["import tensorflow as tf; tf.keras.layers", "from d2l import tensorflow"]
+)
+def test_a_use_of_keras_3_before_enable_is_an_error_that_says_what_to_do(use):
     need("tensorflow")
-    code = """
-import os, tensorflow as tf, nin_lib.d2l
-tf.keras.layers
+    code = f"""
+import os
+{use}
+import nin_lib.d2l
 try:
     nin_lib.d2l.enable("tensorflow")
 except RuntimeError as error:
     print(error, nin_lib.d2l.patched(), os.environ.get("TF_USE_LEGACY_KERAS"))
 """
     said = output("-c", code, TF_USE_LEGACY_KERAS="0")
-    assert re.fullmatch(r"TensorFlow is in use already, with Keras 3, .* restart .* \[\] 0\n", said)
+    words = r"tf.keras is Keras 3 already, .* restart .* before the first use of tf.keras .* \[\] 0"
+    assert re.fullmatch(words, said.strip())
+
+
+@pytest.mark.parametrize(
+    "size, epochs, n, name, words",
+    [
+        (224, 10, 6000, "mini", "10 epochs of 6,000 images .*'mini', data=\"full\".* 33 minutes"),
+        (224, 10, 55000, "full", r"10 epochs of 55,000 images \(the set 'full'\) .* about 5 hours"),
+        (28, 1, 60, "few", r"1 epoch of 60 images \(the set 'few'\) at 28×28: .* minute or less"),
+    ],
+)
+def test_a_run_is_announced_with_its_images_and_an_estimate(size, epochs, n, name, words):
+    split = Split(np.broadcast_to(np.uint8(0), (n, 28, 28)), np.zeros(n, np.int64))
+    batches = nin_lib.d2l.Batches(split, 128, (size, size), places, 0, name)
+    line = nin_lib.d2l.outlook(batches, epochs, 30)
+    assert re.match(words, line) and "\n" not in line
+
+
+def test_trainers_print_the_line_before_they_start(capsys):
+    said = []
+    trainer = type("Trainer", (), {"fit": lambda self, *_: said.append(capsys.readouterr().out)})
+    train = lambda *_: said.append(capsys.readouterr().out)  # noqa: E731
+    d2l = SimpleNamespace(__name__="d2l.torch", Trainer=trainer, train_ch6=train)
+    nin_lib.d2l.announce_runs(d2l)
+    images, run = Images(16, data=few(), seed=3), d2l.Trainer()
+    run.max_epochs = 7
+    run.fit("model", images)
+    d2l.train_ch6("net", images.get_dataloader(True), "test", 7, 0.1, "cpu")
+    assert said[0] == said[1] and said[0].startswith("7 epochs of 50 images (the set 'few') at 28")
+    run.fit("model", "images of one's own")
+    d2l.train_ch6("net", [], "test", 7, 0.1, "cpu")
+    assert said[2:] == ["", ""]

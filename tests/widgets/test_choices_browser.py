@@ -3,6 +3,7 @@
 import pytest
 
 pytest.importorskip("anywidget")
+import numpy as np
 from harness import (
     accessibility,
     browser_page,
@@ -13,7 +14,9 @@ from harness import (
     write_notebook,
 )
 
-from nin_lib.widgets import Choice, PixelMLP, Predict
+from nin_lib.networks import network
+from nin_lib.torch import NiN
+from nin_lib.widgets import Choice, ClassMaps, LiveCurves, PixelMLP, Predict, ShapeFlow
 from nin_lib.widgets.base import delivered
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
@@ -105,6 +108,50 @@ def test_beside_another_instrument(playwright):
             assert group.get_by_role("radio").first.is_checked()
         ids = page.locator("[id]").evaluate_all("every => every.map(({ id }) => id)")
         assert len(ids) == len(set(ids)) > 1
+        assert errors == []
+
+
+CONTROLS = (
+    "nin-choices input", "nin-shape-flow input[type=number]", "nin-live-curves [role=slider]",
+    "nin-pixel-mlp [role=slider]", "nin-pixel-mlp .rows", "nin-class-maps [role=application]",
+    "nin-class-maps td[tabindex='0']",
+)  # fmt: skip
+SEND_KEYS = """
+([selector, modifiers]) => {
+  const reached = [];
+  const hear = (event) => reached.push(event.key + (event.defaultPrevented ? " prevented" : ""));
+  document.body.addEventListener("keydown", hear);
+  for (const key of ["Enter", "ArrowLeft", "Escape", "Home", "s"]) {
+    const event = { key, bubbles: true, cancelable: true };
+    for (const modifier of modifiers) event[modifier] = true;
+    document.querySelector(selector).dispatchEvent(new KeyboardEvent("keydown", event));
+  }
+  document.body.removeEventListener("keydown", hear);
+  return reached.join(", ");
+}
+"""
+
+
+def test_shortcuts_pass_through_every_widget_and_its_own_keys_do_not(playwright):
+    curves = LiveCurves()
+    curves.add("val_loss", 1, 2.0)
+    black = np.zeros((1, 28, 28), np.uint8)
+    maps = ClassMaps(NiN(network("paper-mnist")), black, np.array([0]), sizes=(14,), step=14)
+    widgets = [PREDICT, ShapeFlow("lenet"), curves, PixelMLP(), maps]
+    with browser_page(playwright) as (page, _, errors):
+        show(page, "choices", "".join(it.to_html() for it in widgets))
+        for name in ("shape_flow", "live_curves", "pixel_mlp", "class_maps"):
+            page.add_script_tag(content=delivered(name), type="module")
+        for control in CONTROLS:
+            page.locator(control).first.wait_for(state="attached")
+            for modifier in ("ctrlKey", "metaKey", "altKey"):
+                passed = page.evaluate(SEND_KEYS, [control, [modifier]])
+                assert passed == "Enter, ArrowLeft, Escape, Home, s", (control, modifier)
+            typed = "input" in control
+            others = "" if typed else "s"
+            assert page.evaluate(SEND_KEYS, [control, []]) == others, control
+            passed = page.evaluate(SEND_KEYS, [control, ["shiftKey"]])
+            assert passed == ("Enter" if typed else "Enter, s"), control
         assert errors == []
 
 

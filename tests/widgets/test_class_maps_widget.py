@@ -177,6 +177,7 @@ def test_the_picture_is_a_png_of_the_image(split, tmp_path):
 @pytest.mark.slow
 def test_the_default_is_small_and_has_right_and_wrong_answers():
     maps = ClassMaps()
+    assert maps.config["task"].endswith("(Begin with image 4 or 5.)")
     assert len(json.dumps(maps.config)) < 70_000
     answers = unpacked(maps.config["maps"]).mean((2, 3)).argmax(axis=1)
     assert (answers == maps.config["labels"]).tolist() == [True] * 6 + [False] * 6
@@ -185,6 +186,10 @@ def test_the_default_is_small_and_has_right_and_wrong_answers():
     flips = (logits + unpacked(maps.config["prepared"][0]["changes"])[:6]).argmax(axis=-1)
     assert (flips != answers[:6, None, None]).any(axis=(1, 2)).sum() >= 3
     assert maps.config["field"]["side"] > 28  # as the answers to the question have it
+
+
+def test_the_hint_about_an_image_is_given_for_the_images_that_it_means(maps):
+    assert "image 4 or 5" not in maps.config["task"]
 
 
 def test_what_is_delivered_imports_nothing():

@@ -262,6 +262,45 @@ def test_ticks_are_few_and_round_and_reach_the_top(high):
     assert 3 <= len(marks) <= 7
 
 
+@pytest.mark.parametrize("low, high", [(-0.5, 0), (-3, 2), (-1e4, 1), (-0.02, 5), (-1e-9, 0)])
+def test_ticks_reach_below_zero_and_hold_it(low, high):
+    marks = still.ticks(high, low)
+    assert marks[0] <= low * 0.999 and marks[-1] >= high and 0 in marks
+    assert 3 <= len(marks) <= 8
+
+
+@pytest.mark.parametrize(
+    "losses, accuracies",
+    [
+        ([-0.5, -1.25, -2.0], [0.1, 0.2, 0.3]),
+        ([2.0, 0.0, -2.0], [-1.0, 0.0, 1.0]),
+        ([0.0, 0.0, 0.0], [0.0, 0.0, 0.0]),
+        ([-0.0, math.nan, math.inf], [math.nan, -math.inf, 87.4]),
+        ([-1e30, 1e-30, 1e30], [0.5, 0.5, 0.5]),
+    ],
+)
+def test_curves_of_any_values_are_drawn_inside_their_panels(clock, losses, accuracies):
+    with LiveCurves(clock=clock) as curves:
+        for epoch, pair in enumerate(zip(losses, accuracies, strict=True), 1):
+            curves.add("val_loss", epoch, pair[0])
+            curves.add("val_accuracy", epoch, pair[1])
+    curves.compare(curves, "again")
+    svg = ET.fromstring(still.svg(curves._points, 3, [curves._points]))
+    heights = [float(dot.get("cy")) for dot in svg.iter("{http://www.w3.org/2000/svg}circle")]
+    assert len(heights) == sum(map(math.isfinite, [*losses, *accuracies]))
+    top, step = 44, still.HEIGHT + still.GAP
+    assert all(any(0 <= y - top - i * step <= still.HEIGHT for i in (0, 1)) for y in heights)
+
+
+@pytest.mark.parametrize("epochs", [-1, math.nan, math.inf])
+def test_an_axis_without_an_end_is_refused(epochs):
+    rule = "epochs must be a finite number, 0 or more, or None, got"
+    with pytest.raises(ValueError, match=rule):
+        LiveCurves(epochs=epochs)
+    with pytest.raises(ValueError, match=rule):
+        LiveCurves().board(xlim=[0, epochs])
+
+
 # ---- classes
 
 

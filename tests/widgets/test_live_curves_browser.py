@@ -370,3 +370,22 @@ def test_ten_thousand_points_keep_the_page_small(playwright):
             page.mouse.move(5, 5)
         assert page.evaluate(count) <= few + 12  # the spots under the cursor
     assert errors == []
+
+
+@pytest.mark.parametrize("losses", [[-0.5, -2.0, -1.0], [2.0, 0.0, -2.0], [0.0, 0.0, 0.0]])
+def test_losses_of_zero_and_below_are_drawn_inside_the_panel(playwright, losses):
+    with LiveCurves() as curves:
+        for epoch, loss in enumerate(losses, 1):
+            curves.add("val_loss", epoch, loss)
+    with browser_page(playwright) as (page, _, errors):
+        show(page, "live_curves", curves.to_html())
+        page.locator(".nin-curves circle.val").nth(2).wait_for(state="attached")
+        read = "(dots) => dots.map((dot) => Number(dot.getAttribute('cy')))"
+        heights = page.locator(".nin-curves circle.val").evaluate_all(read)
+        assert len(heights) == 3 and all(32 <= y <= 32 + 150 for y in heights)
+        order = sorted(range(3), key=lambda i: -losses[i])
+        assert sorted(heights) == [heights[i] for i in order]
+        page.get_by_role("button", name="log scale").click()  # leaves out what has no logarithm
+        page.locator("text=loss (logarithmic)").wait_for()
+        assert page.locator(".nin-curves circle.val").count() == sum(y > 0 for y in losses)
+        assert errors == []

@@ -215,6 +215,31 @@ def test_a_layer_without_a_relu_or_with_another_kernel_is_refused(image):
     assert len(few.config["stages"]["network"]["shown_inputs"]) == 4
 
 
+def test_a_model_whose_layers_were_changed_is_refused(image):
+    changed = nin.NiN(network("paper-mnist"))
+    changed.insert(0, torch.nn.Identity())
+    with pytest.raises(ValueError, match="model must have the 8 layers of its spec.* got 9"):
+        PixelMLP.of(changed, image)
+
+
+def test_what_is_read_from_a_model_becomes_64_bits_on_the_cpu(image, monkeypatch):
+    """An Apple GPU has no 64-bit numbers."""
+    cpu, double, on_the_cpu = torch.Tensor.cpu, torch.Tensor.double, []
+
+    def to_cpu(tensor):
+        on_the_cpu.append(cpu(tensor))
+        return on_the_cpu[-1]
+
+    def to_64_bits(tensor):
+        assert any(tensor is other for other in on_the_cpu)
+        return double(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "cpu", to_cpu)
+    monkeypatch.setattr(torch.Tensor, "double", to_64_bits)
+    PixelMLP.of(nin.NiN(network("paper-mnist")), image)
+    assert len(on_the_cpu) == 3
+
+
 def test_the_text_is_a_table_of_the_chosen_pixel():
     pixels = PixelMLP()
     pixels.pixel = 1, 5

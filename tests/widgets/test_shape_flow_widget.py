@@ -10,6 +10,7 @@ pytest.importorskip("anywidget")
 from nin_lib.flow import ShapeError, html_table, shape_flow, text_table
 from nin_lib.networks import NETWORKS, network
 from nin_lib.spec import Block, Network, Pool
+from nin_lib.widgets import base
 from nin_lib.widgets.shape_flow import QUESTION, ShapeFlow
 
 TINY = Network((Block(3, (4, 2)), Pool(2, 2)), input_size=9, dense=(5, 3))
@@ -54,6 +55,31 @@ def test_spec_and_size_can_be_set():
     assert explorer.spec == TINY
     assert explorer.size == 9
     assert explorer.state["start"] == "chapter"  # what it is compared with
+
+
+def test_the_question_is_asked_about_the_network_and_size_that_it_names():
+    for explorer in (ShapeFlow(), ShapeFlow(network("chapter")), ShapeFlow("chapter", (224, 224))):
+        assert explorer.config["question"]["ask"] == QUESTION.ask
+    for explorer in (ShapeFlow("lenet"), ShapeFlow(TINY), ShapeFlow("chapter", size=200)):
+        assert explorer.config["question"] is None and "Predict" not in explorer.still()
+    own = replace(QUESTION, ask="How many parameters does LeNet have?")
+    assert ShapeFlow("lenet", question=own).config["question"]["ask"] == own.ask
+
+
+def test_a_widget_gets_its_own_javascript_only(tmp_path, monkeypatch):
+    for file in ("base", "shape", "shape_flow", "shape_flow_sums"):
+        (tmp_path / f"{file}.js").write_text(f"{file}!")
+    monkeypatch.setattr(base, "FOLDER", tmp_path)
+    assert base.delivered("shape").split() == ["base!", "shape!"]
+    assert base.delivered("shape_flow").split() == ["base!", "shape_flow_sums!", "shape_flow!"]
+
+
+def test_every_javascript_file_belongs_to_one_widget():
+    widgets = {path.stem for path in base.FOLDER.glob("*.js") if path.with_suffix(".py").exists()}
+    parts = [part for own in base.PARTS.values() for part in own]
+    assert base.PARTS.keys() <= widgets
+    every = sorted(path.stem for path in base.FOLDER.glob("*.js"))
+    assert every == sorted([*widgets, *parts])
 
 
 def test_an_impossible_network_is_a_network_without_rows():

@@ -102,6 +102,54 @@ def gradient_error():
     return max(float(abs(one - other).max()) for one, other in pairs)
 
 
+def dropout_in_held_out_batches():
+    """Largest difference between a held-out loss that d2l drew and the loss without dropout, for
+    several shapes of a training and a held-out batch, and several kinds of models."""
+    from functools import partial
+
+    import jax
+    import optax
+    from flax import linen as nn
+
+    class Dropped(d2l.Classifier):
+        lr: float = 0.0
+        training: bool = True
+
+        def setup(self):
+            dropout = nn.Dropout(0.5, deterministic=not self.training)
+            self.net = nn.Sequential([lambda x: x.reshape(len(x), -1), dropout, nn.Dense(10)])
+
+        def configure_optimizers(self):
+            return optax.sgd(self.lr)
+
+    class OwnLoss(Dropped):
+        @partial(jax.jit, static_argnums=(0, 5))
+        def loss(self, params, X, Y, state, averaged=True):
+            logits = state.apply_fn({"params": params}, *X, rngs={"dropout": state.dropout_rng})
+            return optax.softmax_cross_entropy_with_integer_labels(logits, Y).mean(), {}
+
+    def error(kind, batch_size, held_out):
+        class Data(d2l.FashionMNIST):
+            def get_dataloader(self, train):
+                self.batch_size = batch_size if train else held_out
+                return super().get_dataloader(train)
+
+        data = Data(
+            batch_size, data=Dataset("", mini.train.first(64), mini.val.first(32), mini.test)
+        )
+        model, drawn, losses = kind(), [], []
+        model.board.draw = lambda x, y, label, every_n=1: drawn.append((label, float(y)))
+        trainer = d2l.Trainer(max_epochs=1)
+        trainer.fit(model, data, key=jax.random.PRNGKey(0))
+        for X, y in data.get_dataloader(False):
+            logits = kind(training=False).apply({"params": trainer.state.params}, X)
+            losses.append(float(optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()))
+        shown = [y for label, y in drawn if label == "val_loss"]
+        return max(abs(a - b) for a, b in zip(shown, losses, strict=True))
+
+    return {"64/32": error(Dropped, 64, 32), "own loss, 16/16": error(OwnLoss, 16, 16)}
+
+
 def seed():
     """Drawn as Python 3.12 and newer would have it, for which a float is an error."""
     with warnings.catch_warnings():
@@ -133,6 +181,10 @@ def in_the_older_style():
     with curves:
         d2l.train_ch6(given, train, test, 5, LEARNING_RATE, d2l.try_gpu())
     orders[8] = labels_of(train)  # after the two above and five of training
+    if FRAMEWORK == "torch":
+        nin_lib.d2l.enable(FRAMEWORK, board=LiveCurves())
+        two_batches, _ = d2l.load_data_fashion_mnist(240, data=few)
+        d2l.train_ch6(net, two_batches, test, 1, LEARNING_RATE, d2l.try_gpu())
     X, _ = next(iter(d2l.load_data_fashion_mnist(8, 42, data=few)[1]))
     return {
         "batches": [len(train), len(test)],
@@ -149,6 +201,8 @@ def in_the_older_style():
 mini = load("mini")
 few = Dataset("few", mini.train.first(480), mini.val.first(80), mini.test)
 curves = LiveCurves()
+if FRAMEWORK == "tensorflow":
+    import tensorflow  # noqa: F401  may come before `enable`, as long as its Keras is not used
 d2l = nin_lib.d2l.enable(FRAMEWORK, board=curves)
 said = nin_lib.d2l.patched()
 module = d2l.FashionMNIST
@@ -171,6 +225,7 @@ seen = {
     "seed": seed() if FRAMEWORK == "jax" else 0,
     "step from": d2l.Classifier.training_step.__module__,
     "gradient error": gradient_error() if FRAMEWORK == "jax" else 0,
+    "dropout": dropout_in_held_out_batches() if FRAMEWORK == "jax" else {"": 0},
     "train": train_form(),
     "hparams": [data.hparams["batch_size"], list(data.hparams["resize"])],
     "a DataModule": isinstance(data, d2l.DataModule) and isinstance(data, d2l.HyperParameters),
