@@ -13,6 +13,7 @@ unless a model of a lower precision takes them over. NumPy only: models are take
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
@@ -239,13 +240,26 @@ def leaves(params: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def save(weights: Mapping[str, np.ndarray], path: str | Path) -> None:
     """Write `weights` to a safetensors file."""
     arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
-    Path(path).write_bytes(safetensors.numpy.save(arrays))
+    Path(path).expanduser().write_bytes(safetensors.numpy.save(arrays))
 
 
 def load(path: str | Path) -> Weights:
-    """What `save` wrote. Raises `ValueError` when the file is damaged or something else."""
-    content = Path(path).read_bytes()  # not mapped into memory: Windows would lock the file
+    """Load what `save` wrote.
+
+    Raises:
+        ValueError: if the file is damaged or something else, such as the `model.safetensors` of a
+            run, whose names are PyTorch's: `nin_lib.torch.load_run` loads that.
+    """
+    path = Path(path).expanduser()
+    content = path.read_bytes()  # not mapped into memory: Windows would lock the file
     try:
-        return safetensors.numpy.load(content)
+        weights = safetensors.numpy.load(content)
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file, or a damaged one ({error})") from None
+    length = int.from_bytes(content[:8], "little")
+    if "run" in json.loads(content[8 : 8 + length]).get("__metadata__", {}):
+        raise ValueError(
+            f"{path}: the model of a training run; load it with nin_lib.torch.load_run(folder), "
+            "and weights.from_torch(model) gives its weights"
+        )
+    return weights
