@@ -6,6 +6,8 @@ This package imports no framework by itself. Models live in modules that bear a 
     from nin_lib import torch as nin      # needs PyTorch
 """
 
+from pathlib import Path as _Path
+
 from .flow import (
     Row,
     ShapeError,
@@ -29,6 +31,7 @@ __all__ = [
     "Row",
     "ShapeError",
     "Totals",
+    "__version__",
     "html_table",
     "network",
     "shape_flow",
@@ -36,3 +39,31 @@ __all__ = [
     "text_table",
     "totals",
 ]
+
+
+def __getattr__(name: str) -> str:
+    """Work out `__version__` when it is asked for, so that importing stays quick."""
+    if name == "__version__":
+        return _version()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _version() -> str:
+    """Return the version in pyproject.toml, or the installed package's if there is no such file.
+
+    The file comes first because an editable install keeps the version that it was installed at.
+    """
+    import tomllib
+
+    file = _Path(__file__).resolve().parents[1] / "pyproject.toml"
+    content = file.read_text(encoding="utf-8") if file.exists() else ""
+    project = tomllib.loads(content).get("project", {})
+    if project.get("name") == "nin-lib":
+        return str(project["version"])
+
+    import importlib.metadata  # slow
+
+    try:
+        return importlib.metadata.version("nin-lib")
+    except importlib.metadata.PackageNotFoundError:  # a copied folder
+        return "unknown"

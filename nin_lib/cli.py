@@ -6,28 +6,65 @@ A framework is loaded only by the command that trains.
 from __future__ import annotations
 
 import argparse
+import codecs
+import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import __version__
 from .flow import text_table, totals
 from .networks import NETWORKS, network
 from .recipe import RECIPES, SIZES, recipe
 
+PLAIN = {"×": "x", "→": "->", "–": "-", "—": "-", "…": "..."}  # for encodings without them
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0, or 2 when what was asked for can't be done."""
-    options = parser().parse_args(arguments)
+    """Run one command.
+
+    Returns:
+        The exit status: 0, or 2 when what was asked for can't be done, or 141 when the output was
+        piped to a program that ended first (`nin shapes | head -1`), as with other Unix commands.
+    """
+    print_in_any_encoding()
     try:
-        options.run(options)
+        try:
+            options = parser().parse_args(arguments)
+            options.run(options)
+        finally:
+            if sys.stdout:  # None where it is closed
+                sys.stdout.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # because Python flushes once more at its end
+        return 141
     except (ValueError, OSError, FloatingPointError, MemoryError) as error:
         print(f"nin: {error}", file=sys.stderr)
         return 2
     return 0
 
 
+def print_in_any_encoding() -> None:
+    """Let the standard streams replace characters that their encoding lacks: × becomes x."""
+    codecs.register_error("nin-plain", plain_characters)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="nin-plain")
+
+
+def plain_characters(error: UnicodeError) -> tuple[str, int]:
+    """Handle an encoding error: return the text to print instead, and where to go on."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(PLAIN.get(character, "?") for character in missing), error.end
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="nin", description="Network in Network, step by step.")
+    top.add_argument("--version", action="version", version=f"nin {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     shapes = commands.add_parser("shapes", help="shape, parameters and cost of every layer")

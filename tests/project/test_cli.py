@@ -1,24 +1,29 @@
 """The commands, as a user types them; and what importing loads."""
 
+import importlib.metadata
 import json
+import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from common import ROOT
 
+import nin_lib
 from nin_lib import cli
 
 FRAMEWORKS = ("torch", "tensorflow", "jax", "keras", "flax", "numpy")
 
 
-def run_python(*arguments, python=sys.executable):
+def run_python(*arguments, python=sys.executable, **settings):
     return subprocess.run(
-        [python, *arguments], cwd=ROOT, capture_output=True, text=True, encoding="utf-8"
-    )
+        [python, *arguments], cwd=ROOT, capture_output=True, text=True, encoding="utf-8",
+        env=os.environ | settings,
+    )  # fmt: skip
 
 
 def pythons():
@@ -117,3 +122,42 @@ def test_python_m_nin_lib():
     done = run_python("-m", "nin_lib", "shapes", "lenet")
     assert done.returncode == 0 and "61,706" in done.stdout
     assert run_python("-m", "nin_lib").returncode == 2
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "cp437", "ascii"])
+def test_it_prints_in_any_encoding(encoding):
+    done = run_python("-m", "nin_lib", "shapes", "lenet", PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "5x5 conv" in done.stdout
+    done = run_python("-m", "nin_lib", "shapes", "--input", "40", PYTHONIOENCODING=encoding)
+    assert "smallest input that works is 67x67" in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipe of this kind on Windows")
+@pytest.mark.parametrize(
+    ("command", "unbuffered", "code"),
+    [("shapes", "", 141), ("shapes", "1", 141), ("--help", "", 141), ("--help", "1", 0)],
+)
+def test_a_pipe_whose_reader_ends_first_is_no_error(command, unbuffered, code):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "nin_lib", command], cwd=ROOT, stdout=writing,
+        stderr=subprocess.PIPE, env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+    )  # fmt: skip
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (code, b"")
+
+
+def test_the_version_is_that_of_pyproject(capsys, tmp_path, monkeypatch):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert nin_lib.__version__ == project["version"]
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"nin {project['version']}\n"
+
+    package = tmp_path / "nin_lib"  # where no pyproject.toml is near, as in site-packages
+    package.mkdir()
+    monkeypatch.setattr(nin_lib, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(importlib.metadata, "version", {"nin-lib": "1.2.3"}.__getitem__)
+    assert nin_lib.__version__ == "1.2.3"

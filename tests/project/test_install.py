@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -377,6 +378,18 @@ def test_every_part_runs_even_after_one_has_failed(start, monkeypatch, capsys):
 
 
 # ---- what must not be in any file
+
+
+@pytest.mark.parametrize("name", [".venv", "my_notebooks", "book/_build", ".mypy_cache", "build"])
+def test_git_ignores_a_link_as_it_ignores_the_folder(tmp_path, name):
+    if not shutil.which("git"):
+        pytest.skip("no git here")
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).symlink_to(tmp_path)
+    asked = subprocess.run(["git", "check-ignore", name], cwd=tmp_path, capture_output=True)
+    assert asked.returncode == 0
 
 
 def project_files():
