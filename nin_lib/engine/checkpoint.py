@@ -66,7 +66,7 @@ def encode(checkpoint: Checkpoint) -> bytes:
 
 
 def stored_once(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the tensors to store, on the CPU, and for each further name the one it is stored under.
+    """Return the tensors to store, on the CPU, and the names of those stored under another name.
 
     Tensors that share only a part of their memory are copied, so that each can be stored.
     """
@@ -151,9 +151,8 @@ def load(folder: Path) -> Checkpoint | None:
             warnings.warn(f"{fault}; going on from {path.name}", stacklevel=2)
         return checkpoint
     if faults:
-        raise CheckpointError(
-            "; ".join(faults) + "; delete the folder to start anew, or overwrite it with resume='never'"
-        )
+        way_out = "delete the folder to start anew, or overwrite it with resume='never'"
+        raise CheckpointError("; ".join([*faults, way_out]))
     return None
 
 

@@ -128,7 +128,7 @@ class Keeper:
             raise failure or CheckpointError("out: refused, for the reason the first process gives")
 
     def after_step(self) -> None:
-        """Save when it is due. With several processes, whose clocks differ, only epochs are saved."""
+        """Save when it is due. Several processes, whose clocks differ, wait for the epoch's end."""
         if self.out and self.run.ranks.size == 1 and time.monotonic() - self.saved >= self.every:
             self.save()
 
@@ -213,8 +213,10 @@ def result(run: Run, name: str) -> bytes:
         return run.history.to_csv().encode()
     state = run.model.state_dict()
     tensors, same = stored_once({k: v for k, v in state.items() if isinstance(v, Tensor)})
-    facts = dict(spec=model_state.spec_of(run.model), same=same, model=run.history.about.get("model"))
-    return safetensors.torch.save(tensors, {"run": json.dumps(facts)})  # one key: order is random
+    model = run.history.about.get("model")
+    facts = dict(spec=model_state.spec_of(run.model), same=same, model=model)
+    # A single key, because safetensors writes several in random order.
+    return safetensors.torch.save(tensors, {"run": json.dumps(facts)})
 
 
 def trained_model(folder: str | Path) -> tuple[str, dict[str, Tensor]]:
@@ -298,7 +300,7 @@ def restore(run: Run, checkpoint: Checkpoint) -> None:
 
 
 def check_same(checkpoint: Checkpoint, here: dict[str, Any], resume: str, out: Path) -> None:
-    """Raise `CheckpointError` if the run that is kept is another one, or would not go on exactly."""
+    """Raise `CheckpointError` if another run is kept, or this one would not be resumed exactly."""
     there = checkpoint.state["history"]["about"]
     finished = checkpoint.state["finished"]
     other = differences(settings(there), settings(here))
@@ -311,8 +313,9 @@ def check_same(checkpoint: Checkpoint, here: dict[str, Any], resume: str, out: P
     part = chosen if finished else dict
     conditions = differences(part(there["plan"]), part(here["plan"]))
     if conditions and resume == "exact":
-        rule = f"{out} holds this run, made in another way" if finished else "resuming would not be exact"
-        does = "returns it" if finished else "goes on"
+        rule, does = "resuming would not be exact", "goes on"
+        if finished:
+            rule, does = f"{out} holds this run, made in another way", "returns it"
         raise CheckpointError(
             f"out: {rule} ({conditions}); resume='anyway' {does} (nin train: --anyway)"
         )

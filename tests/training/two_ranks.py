@@ -117,7 +117,7 @@ def command(folder):
 
     nin_lib.data.load = lambda *_: tiny_runs.few()
     with spied() as (said, opened):
-        status = cli.main(["train", "--device", "cpu", "--out", str(folder / "command")])
+        status = cli.main(["train", "--device", "cpu", "--test", "--out", str(folder / "command")])
     result = {"status": status, "said": said.getvalue(), "opened": opened}
     write(folder / f"command {RANK}.json", result)
 
