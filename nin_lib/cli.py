@@ -111,6 +111,8 @@ def parser() -> argparse.ArgumentParser:
 
 def path(text: str) -> Path:
     """A path from the command line, with ~ expanded: the shell leaves that of --out=~/runs."""
+    if not text:
+        raise argparse.ArgumentTypeError("must be a folder, got ''")
     return Path(os.path.expanduser(text))
 
 
@@ -237,7 +239,8 @@ def take_up(options: argparse.Namespace) -> dict[str, Any]:
     if checkpoint.state["finished"]:
         raise CheckpointError(f"--resume {options.resume}: this run is finished")
     for name in OF_THE_RUN:
-        if getattr(options, name) not in (None, False):
+        value = getattr(options, name)
+        if value is not None and value is not False:  # 0 is a seed
             flag = f"--{name.replace('_', '-')}"
             raise CheckpointError(f"{flag} does not go with --resume: the run keeps its own")
     about = checkpoint.state["history"]["about"]

@@ -61,6 +61,8 @@ class Keeper:
     ) -> None:
         if resume not in RESUME:
             raise ValueError(f"resume must be one of {', '.join(RESUME)}, got {resume!r}")
+        if out == "":
+            raise ValueError("out must be a folder or None, got ''")
         self.run, self.resume = run, resume
         self.out = Path(out).expanduser() if out else None
         self.every = SECONDS if every is None else every
