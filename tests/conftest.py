@@ -3,14 +3,19 @@
 import functools
 import http.server
 import importlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
+from collections import defaultdict
 
 import pytest
 from common import ROOT
-from harness import CHROMIUM
+from filelock import FileLock
+from harness import CHROMIUM, FLAGS
+from nbformat.v4 import new_code_cell
 
 import start
 
@@ -27,31 +32,68 @@ def script(monkeypatch):
 
 
 @pytest.fixture
+def in_javascript():
+    """Run the JavaScript of a widget without a browser.
+
+    `in_javascript(module, function, given)` calls `function`, which sees all names of `module`.
+    """
+    node = shutil.which("node")
+    if not node and os.environ.get("CI") == "true":
+        pytest.fail("Node.js is not installed, and CI=true requires its tests")
+    if not node:
+        pytest.skip("Node.js is not installed")
+
+    def call(module, function, given):
+        program = f"{module}\nconst given = {json.dumps(given)};"
+        program += f"\nconsole.log(JSON.stringify(({function})(given)));"
+        command = [node, "--input-type=module"]
+        run = subprocess.run(
+            command, input=program, capture_output=True, encoding="utf-8", timeout=100
+        )
+        assert run.returncode == 0, run.stderr[-2000:]
+        return json.loads(run.stdout)
+
+    return call
+
+
+@pytest.fixture(scope="module")
 def playwright():
-    """Playwright and a Chromium: skip where they are missing, fail where CI says they must be."""
+    """A running Chromium: skip where there is none, fail where CI says that there must be one.
+
+    One for each file of tests, not for all of them: as long as it runs, its thread has an event
+    loop, and tests that start an event loop of their own could not run.
+    """
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         sync_playwright = None
     if CHROMIUM and sync_playwright:
-        with sync_playwright() as running:
-            yield running
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            yield browser
+            browser.close()
     elif os.environ.get("CI") == "true":
-        pytest.fail("no Chromium or no playwright here, and CI=true asks for the browser tests")
+        pytest.fail("Chromium or playwright is not installed, and CI=true requires their tests")
     else:
-        pytest.skip("no Chromium or no playwright here")
+        pytest.skip("Chromium or playwright is not installed")
 
 
 @pytest.fixture(scope="session")
 def book(tmp_path_factory):
-    """The pages of the book, built into a folder of its own."""
-    folder = tmp_path_factory.mktemp("site")
-    command = [str(folder) if part == "book" else part for part in start.BOOK]
-    built = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=200
-    )
-    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
-    return folder / "_build" / "html"
+    """The pages of the book, built once, also where several processes share the tests."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    pages = folder / "site" / "_build" / "html"
+    with FileLock(folder / "site.lock"):
+        if not (folder / "site.built").exists():
+            command = [str(folder / "site") if part == "book" else part for part in start.BOOK]
+            built = subprocess.run(
+                [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=600
+            )
+            assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
+            (folder / "site.built").touch()
+    return pages
 
 
 @pytest.fixture(scope="session")
@@ -67,3 +109,56 @@ def site(book):
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *words):
         pass
+
+
+# ---- the order of the tests, and the notebooks
+
+SHORTER = """
+def shorter():
+    import os, sys
+    from dataclasses import replace
+    os.environ["NIN_QUICK"] = "1"
+    if recipe := sys.modules.get("nin_lib.recipe"):
+        recipe.SIZES["class"] = replace(recipe.SIZES["class"], epochs=1)
+shorter()
+del shorter
+"""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Run each notebook's cells a second time in its kernel, and start with what takes longest.
+
+    Two processes share the tests file by file. If the long files came last, one would idle.
+    """
+    files = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    for path, tests in files.items():
+        if path.suffix == ".ipynb" and path.parent == ROOT / "notebooks":
+            files[path] += second_run(tests)
+    items[:] = [item for path in sorted(files, key=turn) for item in files[path]]
+
+
+def turn(path):
+    """Where the file comes in the order: notebooks, then pages, then the rest."""
+    kinds = [path.suffix == ".ipynb", "browser" in path.name, "frameworks" in path.parts, True]
+    return kinds.index(True)
+
+
+def second_run(cells):
+    """The cells of a notebook once more, as a reader may run them, with shorter class runs.
+
+    nbval compares outputs in the first run. In the second one a cell has to run, no more.
+    """
+    from nbval.plugin import IPyNbCell
+
+    def again(name, number, cell, **options):
+        options = defaultdict(bool, options, check=False)
+        return IPyNbCell.from_parent(
+            cells[0].parent, name=name, cell_num=number, cell=cell, options=options
+        )
+
+    yield again("shorter runs from here on", -1, new_code_cell(SHORTER))
+    for it in cells:
+        yield again(f"{it.name}, second run", it.cell_num, it.cell, **it.options)

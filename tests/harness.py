@@ -106,7 +106,7 @@ def wait_for(address: str, server: subprocess.Popen, log: Path, seconds: float =
 
 
 @contextmanager
-def browser_page(playwright, **options):
+def browser_page(browser, **options):
     """A page that reaches this machine only, the addresses refused to it, and its errors."""
     others, errors = [], []
 
@@ -117,16 +117,15 @@ def browser_page(playwright, **options):
             others.append(route.request.url)
             route.abort()
 
-    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    context = browser.new_context(**options)
     try:
-        context = browser.new_context(**options)
         context.route("**/*", guard)
         page = context.new_page()
         page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
         yield page, others, errors
     finally:
-        browser.close()
+        context.close()
 
 
 def open_notebook(page, address: str, name: str) -> None:

@@ -277,7 +277,7 @@ function makeTable(parent, choose) {
     return [html("td", {}, row), html("td", {}, row)];
   });
   const group = uid("stage");
-  let bodies = [];
+  const bodies = [];
 
   function makeStage(i) {
     const body = document.createElement("tbody");

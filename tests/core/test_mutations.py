@@ -1,21 +1,22 @@
 """The tests of the arithmetic can fail: a rule is broken in a copy, and the named test notices.
 
-Not a search for all possible mistakes; it holds that padding and rounding, which decide every
-shape of the chapter, are really looked at.
+This is not a search for all possible mistakes. It proves that padding and rounding, which decide
+every shape of the chapter, are really checked.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import test_flow  # noqa: F401  loads PyTorch, which cannot be loaded again in each run
 from common import ROOT
 
-# What is broken: (the code, what stands there instead, the test that must fail).
+pytest_plugins = ["pytester"]
+
+# What is broken: (the code, its replacement, the test that must fail).
 MUTATIONS = {
     "padding counted on one side": (
         "(size + 2 * padding - kernel_size) // stride + 1",
@@ -40,42 +41,39 @@ MUTATIONS = {
 }
 
 
-def run_tests(folder: Path, *names: str) -> subprocess.CompletedProcess[str]:
-    """Run some tests of test_flow.py in `folder`, on the nin_lib that lies there."""
-    tests = [f"tests/core/test_flow.py::{name}" for name in names]
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder)},
-        capture_output=True,
-        text=True,
-    )
-
-
-def copy_code(folder: Path) -> Path:
-    """Copy nin_lib, test_flow.py and what it shares with other tests; the data stay behind."""
+@pytest.fixture
+def copy(pytester, monkeypatch) -> Path:
+    """A folder with copies of the library and of test_flow.py, which pytest imports from there."""
+    folder = pytester.path
     data = shutil.ignore_patterns("__pycache__", "mini", "recorded")
     shutil.copytree(ROOT / "nin_lib", folder / "nin_lib", ignore=data)
-    (folder / "tests" / "core").mkdir(parents=True)
     for file in ("core/test_flow.py", "random_specs.py"):
-        shutil.copy(ROOT / "tests" / file, folder / "tests" / file)
+        shutil.copy(ROOT / "tests" / file, folder)
+    ours = ("nin_lib", "test_flow", "random_specs")
+    for name in [name for name in sys.modules if name.partition(".")[0] in ours]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(str(folder))
     return folder
 
 
-def test_an_unchanged_copy_passes(tmp_path: Path) -> None:
+def run_tests(pytester, *names: str) -> dict[str, int]:
+    """How many of these tests of test_flow.py passed and failed."""
+    tests = [f"test_flow.py::{name}" for name in names]
+    run = pytester.inline_run("-q", "-p", "no:cacheprovider", *tests)
+    passed, skipped, failed = run.countoutcomes()
+    return {"passed": passed, "skipped": skipped, "failed": failed}
+
+
+def test_an_unchanged_copy_passes(copy: Path, pytester) -> None:
     names = sorted({test for _, _, test in MUTATIONS.values()})
-    run = run_tests(copy_code(tmp_path), *names)
-    assert run.returncode == 0, run.stdout
-    assert f"{len(names)} passed" in run.stdout
+    assert run_tests(pytester, *names) == {"passed": len(names), "skipped": 0, "failed": 0}
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_a_broken_rule_is_noticed(name: str, tmp_path: Path) -> None:
+def test_a_broken_rule_is_noticed(name: str, copy: Path, pytester) -> None:
     right, wrong, test = MUTATIONS[name]
-    flow = copy_code(tmp_path) / "nin_lib" / "flow.py"
+    flow = copy / "nin_lib" / "flow.py"
     code = flow.read_text(encoding="utf-8")
-    assert code.count(right) == 1, f"flow.py no longer holds {right!r} once; mend MUTATIONS"
+    assert code.count(right) == 1, f"flow.py no longer holds {right!r} once; change MUTATIONS"
     flow.write_text(code.replace(right, wrong), encoding="utf-8")
-    run = run_tests(tmp_path, test)
-    assert run.returncode == 1, run.stdout + run.stderr  # 1: a test failed; 2 and up: none ran
-    assert f"FAILED tests/core/test_flow.py::{test}" in run.stdout
+    assert run_tests(pytester, test) == {"passed": 0, "skipped": 0, "failed": 1}

@@ -21,8 +21,7 @@ from nin_lib.networks import network
 from nin_lib.recipe import recipe
 
 pytest.importorskip("anywidget")
-from nin_lib.widgets.base import delivered, unpacked
-from nin_lib.widgets.class_maps import ClassMaps
+from nin_lib.widgets.base import unpacked
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 TAG = "nin-class-maps"
@@ -44,21 +43,8 @@ RECORD = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def maps():
-    split = load("mini").val.first(3)
-    model = nin.build(network("paper-mnist"), recipe("default"), 0)
-    return ClassMaps(model, split.images, split.labels, step=7)
-
-
 def shown(maps, **state):
     return element(TAG, {**maps.config, **maps.state, **state}, maps.still())
-
-
-def covered_logits(maps):
-    """For each prepared size, images × rows × columns × classes: what the page has to show."""
-    logits = cm.means(unpacked(maps.config["maps"]))[:, None, None]
-    return [logits + unpacked(entry["changes"]) for entry in maps.config["prepared"]]
 
 
 def table(page, place=""):
@@ -79,47 +65,9 @@ def settle(page):
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
 
 
-def test_python_and_the_page_compute_the_same(maps, playwright):
-    code = delivered("class_maps") + "\nexport { unpack, look, seen, means, softmax };\n"
-    calls = """async ({ code, config, views, cells }) => {
-      const { unpack, look, seen, softmax } = await import(
-        URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
-      const data = unpack(config, null);
-      return {
-        views: views.map((view) => {
-          const { logits, shares, exact, picture } = look({ ...config, ...view }, data);
-          return { logits: [...logits], shares, exact, before: picture.logits };
-        }),
-        cells: cells.map((cell) => seen(data, cell).field),
-        even: softmax([1000, 1000]),
-      };
-    }"""
-    views = [{"image": i, "cover": None} for i in range(3)]
-    places = [(k, i, r, c) for k in range(2) for i in range(3) for r in range(3) for c in range(3)]
-    sizes = [prepared["size"] for prepared in maps.config["prepared"]]
-    views += [{"image": i, "cover": [7 * r, 7 * c, sizes[k]]} for k, i, r, c in places]
-    near = {"image": 1, "cover": [8, 20, 7]}  # row 8 → 7, column 20 → 21 with size 7 → 14, 8
-    cells = [(row, column) for row in range(7) for column in range(7)]
-    with browser_page(playwright) as (page, _, errors):
-        arguments = dict(code=code, config=maps.config, views=[*views, near], cells=cells)
-        found = page.evaluate(calls, arguments)
-    assert errors == []
+def test_by_keys_and_by_mouse_in_a_plain_page(maps, covered_logits, playwright):
     logits = cm.means(unpacked(maps.config["maps"]))
-    prepared = covered_logits(maps)
-    expected = [*logits, *(prepared[k][i, r, c] for k, i, r, c in places), prepared[0][1, 1, 2]]
-    for view, numbers in zip(found["views"], expected, strict=True):
-        assert np.allclose(view["logits"], numbers, rtol=1e-9, atol=1e-9)
-        assert np.allclose(view["shares"], cm.softmax(numbers), rtol=1e-9, atol=1e-12)
-    assert [view["exact"] for view in found["views"]] == [True] * len(views) + [False]
-    spec = network("paper-mnist")
-    for cell, (rows, columns) in zip(cells, found["cells"], strict=True):
-        assert (slice(*rows), slice(*columns)) == cm.seen(spec, *cell)
-    assert found["even"] == [0.5, 0.5]
-
-
-def test_by_keys_and_by_mouse_in_a_plain_page(maps, playwright):
-    logits = cm.means(unpacked(maps.config["maps"]))
-    small, large = covered_logits(maps)
+    small, large = covered_logits
     names = maps.config["classes"]
     with browser_page(playwright) as (page, others, errors):
         show(page, "class_maps", shown(maps) + shown(maps, image=2) + shown(maps))
