@@ -126,7 +126,9 @@ class Keeper:
                 action()
             except Exception as error:
                 failure = error
-        if self.run.ranks.any(failure is not None, self.run.plan.device):
+        failures = torch.tensor(float(failure is not None), device=self.run.plan.device)
+        self.run.ranks.sum(failures)
+        if failures > 0:
             raise failure or CheckpointError("out: refused, for the reason the first process gives")
 
     def after_step(self) -> None:
