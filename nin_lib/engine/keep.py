@@ -61,10 +61,8 @@ class Keeper:
     ) -> None:
         if resume not in RESUME:
             raise ValueError(f"resume must be one of {', '.join(RESUME)}, got {resume!r}")
-        if out == "":
-            raise ValueError("out must be a folder or None, got ''")
         self.run, self.resume = run, resume
-        self.out = Path(out).expanduser() if out else None
+        self.out = None if out is None else folder_named("out", out)
         self.every = SECONDS if every is None else every
         self.saved = time.monotonic()
         self.was_finished = False
@@ -168,6 +166,17 @@ class Keeper:
         self.saved = time.monotonic()
 
 
+def folder_named(argument: str, value: str | Path) -> Path:
+    """Return `value` as a path, with ~ expanded. Raises `ValueError` naming the argument."""
+    try:
+        path = Path(value).expanduser()
+    except (TypeError, RuntimeError):  # not a path; no such home folder
+        path = None
+    if path is None or value == "":
+        raise ValueError(f"{argument} must be the path of a folder, got {value!r}")
+    return path
+
+
 def try_saving(run: Run, checkpoint: Checkpoint, out: Path) -> None:
     """Write `checkpoint` to a file of its own and load it again, so that what cannot be saved is
     reported before the first step. The state of the model stays what it is."""
@@ -229,7 +238,7 @@ def trained_model(folder: str | Path) -> tuple[str, dict[str, Tensor]]:
     Raises:
         ValueError: if there is no finished run in `folder`, or its model has no spec.
     """
-    path = Path(folder).expanduser() / MODEL
+    path = folder_named("folder", folder) / MODEL
     if not path.is_file():
         unfinished = (path.parent / NAME).exists()
         hint = "its run is not finished" if unfinished else "no finished run is there"

@@ -240,9 +240,12 @@ def test_a_folder_that_cannot_be_written_is_reported_at_the_start(
     run(data, tmp_path / "run", epochs=1)
 
 
-def test_an_empty_path_is_not_taken_for_no_folder(data):
-    with pytest.raises(ValueError, match="out must be a folder or None, got ''"):
-        run(data, "")
+@pytest.mark.parametrize("value", ["", "~no such user/run", 5])
+def test_what_is_no_folder_is_named(data, value):
+    with pytest.raises(ValueError, match=f"out must be the path of a folder, got {value!r}"):
+        run(data, value)
+    with pytest.raises(ValueError, match=f"folder must be the path of a folder, got {value!r}"):
+        load_run(value)
 
 
 class Tied(nn.Module):
