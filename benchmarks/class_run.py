@@ -28,7 +28,7 @@ FINAL = re.compile(r"test images: loss ([\d.]+), accuracy ([\d.]+)")
 
 def class_run(limit: str, seed: int) -> Row:
     """One run: seconds from start to end, peak memory in MiB, and the final figures."""
-    command = [sys.executable, "-m", "nin_lib", "train", "--size", "class", "--seed", str(seed)]
+    command = [sys.executable, "-m", "nin_lib", "train", "--test", "--seed", str(seed)]
     start = time.perf_counter()
     process = subprocess.Popen(
         command, env={**os.environ, **LIMITS[limit]}, stdout=subprocess.PIPE, text=True

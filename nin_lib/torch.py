@@ -2,6 +2,7 @@
 
     from nin_lib import network, torch as nin
     model = nin.NiN(network("chapter"))
+    model = nin.load_run("runs/a")  # what `fit(..., out="runs/a")` trained
 
 Shapes are N×C×H×W: N samples, C channels, H height, W width.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import overload
 
 import torch
@@ -175,3 +177,28 @@ def initialise(model: nn.Module, recipe: Recipe) -> None:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         if recipe.zero_bias and layer.bias is not None:
             nn.init.zeros_(layer.bias)
+
+
+def load_run(folder: str | Path) -> NiN:
+    """Load the trained network of a finished run, as it was at the end of the run.
+
+    Its spec is stored with the weights, so that a network without a last ReLU comes back without
+    one. The weights for other frameworks are `nin_lib.weights.from_torch` of it.
+
+    Args:
+        folder: the folder that `fit(..., out=folder)` or `nin train --out folder` filled.
+
+    Returns:
+        The network on the CPU, in evaluation mode.
+
+    Raises:
+        ValueError: if `folder` holds no finished run, or the run's model was not a network of a
+            spec, or its layers were changed afterwards.
+    """
+    from .engine.keep import trained_model
+
+    spec, tensors = trained_model(folder)
+    with torch.device("meta"):  # draws no random numbers
+        model = NiN(Network.from_json(spec))
+    model.load_state_dict(tensors, assign=True)
+    return model.eval()

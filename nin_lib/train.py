@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -58,19 +58,22 @@ def fit(
     `nin_lib.history`; None picks one that fits the place (`watch.default`).
 
     `out`: a folder that keeps the run, with a checkpoint each minute and after each epoch, and at
-    the end the weights and the history. When it holds an unfinished run with the same settings,
-    that run goes on: `resume` "exact" insists on conditions under which the result is the same to
-    the bit, "anyway" does not, "never" starts anew. A finished run always starts anew. `notes`:
-    plain values that are recorded with the run.
+    the end the weights and the history (`nin_lib.torch.load_run` loads the model). If it holds an
+    unfinished run with the same settings, that run is resumed: `resume` "exact" insists on
+    conditions under which the result is the same to the bit, "anyway" does not. If it holds a
+    finished run with the same settings, its weights are loaded into `model` and its history is
+    returned, without training. A run with other settings is refused, unless `resume` is "never":
+    then a new run starts, and replaces what is there with its first checkpoint. The initial
+    weights of `model` are not compared. `notes`: plain values that are recorded with the run.
 
     An interrupt (Ctrl-C, the stop button of a notebook, or an observer that raises `Interrupted`)
     ends the run after the step under way; the model stays as it then is, and the history has the
     finished epochs.
 
     Raises `ValueError` when an argument, the data or the model do not fit each other,
-    `FloatingPointError` when the loss stops being a number, `CheckpointError` when `out` holds only
-    damaged checkpoints or an unfinished run that does not go on like this, `OSError` when it can't
-    be written, `MemoryError` with a smaller batch size to try.
+    `FloatingPointError` when the loss stops being a number, `CheckpointError` when `out` holds
+    another run or only damaged checkpoints, or another process is using it, `OSError` when it
+    cannot be written, `MemoryError` with a smaller batch size to try.
     """
     epochs, batch_size, input_size, seed = run_numbers(epochs, batch_size, input_size, seed)
     refuse_name("data", data, "load")
@@ -78,11 +81,11 @@ def fit(
     check_channels(model, train=data.train, val=data.val)
     plan = plan or choose_plan()
     # From here to the last event an interrupt waits, so that the caller always gets a history.
-    with team(plan.device) as ranks, between_steps() as asked:
+    with team(plan.device) as ranks, between_steps() as asked, ExitStack() as stack:
         plan.place(model)
         check_model(model, data, input_size, plan)
         run = Run(model, data, recipe, epochs, batch_size, input_size, seed, plan, ranks, notes)
-        keeper = Keeper(run, out, resume)
+        keeper = stack.enter_context(Keeper(run, out, resume))
         if observers is None:
             observers = [watch.default()]
         run.observers = observers if ranks.leads else []

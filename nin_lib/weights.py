@@ -13,6 +13,7 @@ unless a model of a lower precision takes them over. NumPy only: models are take
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
@@ -243,15 +244,17 @@ def save(weights: Mapping[str, np.ndarray], path: str | Path) -> None:
 
 
 def load(path: str | Path) -> Weights:
-    """What `save` wrote, or another safetensors file whose numbers NumPy has.
+    """Load what `save` wrote, or another safetensors file whose numbers NumPy has.
 
-    Raises `ValueError` for a file that is damaged, something else, or in bfloat16 or 8-bit floats.
+    Raises:
+        ValueError: if the file is damaged, something else, in bfloat16 or 8-bit floats, or the
+            `model.safetensors` of a run, whose names are PyTorch's: `nin_lib.torch.load_run` loads
+            that.
     """
-    content = require_path(
-        "path", path
-    ).read_bytes()  # not mapped into memory: Windows would lock the file
+    path = require_path("path", path)
+    content = path.read_bytes()  # not mapped into memory: Windows would lock the file
     try:
-        return safetensors.numpy.load(content)
+        weights = safetensors.numpy.load(content)
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file, or a damaged one ({error})") from None
     except KeyError as error:
@@ -259,3 +262,10 @@ def load(path: str | Path) -> Weights:
         raise ValueError(
             f"{path}: holds {error.args[0]} numbers, which NumPy lacks; {rule}"
         ) from None
+    length = int.from_bytes(content[:8], "little")
+    if "run" in json.loads(content[8 : 8 + length]).get("__metadata__", {}):
+        raise ValueError(
+            f"{path}: the model of a training run; load it with nin_lib.torch.load_run(folder), "
+            "and weights.from_torch(model) gives its weights"
+        )
+    return weights

@@ -86,6 +86,23 @@ def test_errors_are_one_line_and_exit_status_2(capsys, arguments, message):
     assert message in err and err.startswith("nin: ") and "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--folder", "/does/not/exist"], "--folder is for --size full"),
+        (["--size", "class", "--download"], "--download is for --size full"),
+        (["--anyway"], "--anyway needs --resume or --out"),
+        (["--overwrite"], "--overwrite needs --out"),
+        (["--overwrite", "--anyway", "--out", "run"], "--anyway does not go with --overwrite"),
+        (["--tune", "--precision", "float32"], "--precision does not go with --tune"),
+    ],
+)
+def test_a_flag_without_effect_is_refused(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", *arguments]) == 2
+    assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 def test_timing_is_refused_to_several_processes(monkeypatch, capsys):
     """Each would choose a plan of its own."""
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -106,10 +123,12 @@ def test_train_from_a_terminal(tmp_path, monkeypatch, capsys):
     tiny = spec.Network((spec.Block(3, (4, 10), stride=3),), input_size=28)
     monkeypatch.setitem(networks.NETWORKS, "tiny", networks.Entry(tiny, 90, (9,), "made up"))
     out = tmp_path / "run"
-    arguments = ["train", "--epochs", "2", "--batch-size", "500", "--seed", "1", "--out", str(out)]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # the same on Windows
+    arguments = ["train", "--epochs", "2", "--batch-size", "500", "--seed", "1", "--out=~/run"]
     assert cli.main(arguments) == 0
     text = capsys.readouterr().out
-    assert "test images: loss" in text
+    assert "held-out images: loss" in text and "test images" not in text
     about = json.loads((out / "history.json").read_text(encoding="utf-8"))["about"]
     assert (about["seed"], about["epochs"], about["batch_size"]) == (1, 2, 500)
     assert len((out / "history.csv").read_text(encoding="utf-8").splitlines()) == 3

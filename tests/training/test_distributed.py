@@ -108,6 +108,12 @@ def test_only_the_leading_process_writes_and_speaks(folder):
     assert (folder / "command" / "model.safetensors").is_file()
 
 
+def test_a_folder_in_use_is_refused_in_every_process(folder):
+    first, second = result(folder, "stopped 0"), result(folder, "stopped 1")
+    assert "another run is using" in first["refused"]
+    assert "for the reason the first process gives" in second["refused"]
+
+
 def test_the_checkpoint_of_two_processes_goes_on_exactly(folder):
     """Stopped twice, in the middle of an epoch, dropout on, each rank with a device of its own."""
     whole, broken = folder / "whole", folder / "broken"

@@ -392,11 +392,11 @@ def test_plain_gradient_descent_goes_on_exactly(data, tmp_path):
         assert whole[name] == broken[name]
 
 
-def test_never_and_a_finished_run_start_anew(data, half, unbroken):
-    watchers = [Stop(0), Stop(0)]
-    for watcher, resume in zip(watchers, ("never", "exact"), strict=True):
+def test_never_starts_anew_and_a_finished_run_is_returned(data, half, unbroken):
+    for resume, step in (("never", 0), ("exact", STEPS), ("anyway", STEPS), ("never", 0)):
+        watcher = Stop(0)
         run(data, half, resume=resume, observers=[watcher])
-        assert watcher.started == 0 and equal(half, unbroken)
+        assert watcher.started == step and equal(half, unbroken)
 
 
 def test_going_on_is_the_same_run_whatever_happened_in_between(data, half, unbroken):
@@ -601,16 +601,111 @@ def train(*arguments):
 def test_nin_train_out_and_resume(small_class, tmp_path, monkeypatch, capsys):
     out, whole = str(tmp_path / "run"), str(tmp_path / "whole")
     assert train("--seed", "5", "--precision", "float32", "--out", whole) == 0
-    assert "test images: loss" in capsys.readouterr().out
-    monkeypatch.setattr("nin_lib.watch.default", lambda: Stop(7))
-    assert train("--seed", "5", "--precision", "float32", "--out", out) == 0
     said = capsys.readouterr().out
-    assert f"The same call goes on from {out}" in said and "test images" not in said
+    assert "held-out images: loss" in said and "test images" not in said
+    monkeypatch.setattr("nin_lib.watch.default", lambda: Stop(7))
+    assert train("--seed", "5", "--precision", "float32", "--out", out, "--test") == 130
+    said = capsys.readouterr().out
+    assert f"The same call goes on from {out}" in said and "images: loss" not in said
     watcher = Stop(0)
     monkeypatch.setattr("nin_lib.watch.default", lambda: watcher)
-    assert cli.main(["train", "--device", "cpu", "--resume", out]) == 0
-    assert "test images: loss" in capsys.readouterr().out
+    assert cli.main(["train", "--device", "cpu", "--resume", out, "--test"]) == 0
+    said = capsys.readouterr().out
+    assert "held-out images: loss" in said and "test images: loss" in said
     assert watcher.started == 7 and equal(Path(out), Path(whole))
+
+
+def interrupted(monkeypatch, *arguments):
+    """`nin train`, stopped after 7 of 15 steps."""
+    with monkeypatch.context() as patch:
+        patch.setattr("nin_lib.watch.default", lambda: Stop(7))
+        assert train(*arguments) == 130
+
+
+def resumed(monkeypatch, *arguments):
+    """The exit status of `nin train --resume`, and at which step it resumed."""
+    watcher = Stop(0)
+    with monkeypatch.context() as patch:
+        patch.setattr("nin_lib.watch.default", lambda: watcher)
+        return cli.main(["train", "--resume", *arguments]), watcher.started
+
+
+def test_resume_restores_device_precision_and_layout(small_class, tmp_path, monkeypatch):
+    """Whatever the flags said: --tune chose a layout, and by rule the device may be another."""
+    tuned = Plan("cpu", "bfloat16", channels_last=False, keep_memory=device.plan("cpu").keep_memory)
+    monkeypatch.setattr(device, "fastest", lambda *_: tuned)
+    out = tmp_path / "run"
+    interrupted(monkeypatch, "--tune", "--out", str(out))
+    monkeypatch.setattr(device, "fastest", None)  # it is not timed again
+    monkeypatch.setattr(device, "best_device", lambda: "another device")
+    assert resumed(monkeypatch, str(out)) == (0, 7)
+    plan = History.from_json((out / "history.json").read_text(encoding="utf-8")).about["plan"]
+    assert (plan["precision"], plan["channels_last"]) == ("bfloat16", False)
+
+
+def test_the_same_tuned_command_resumes_its_run(small_class, tmp_path, monkeypatch, capsys):
+    tuned = Plan("cpu", channels_last=False, keep_memory=device.plan("cpu").keep_memory)
+    monkeypatch.setattr(device, "fastest", lambda *_: tuned)
+    out = str(tmp_path / "run")
+    interrupted(monkeypatch, "--tune", "--out", out)
+    monkeypatch.setattr(device, "fastest", lambda *_: replace(tuned, channels_last=True))
+    assert train("--tune", "--out", out) == 0
+    assert "its precision and layout are used" in capsys.readouterr().out
+    assert load(Path(out)).state["finished"]
+
+
+def test_resume_compiles_where_the_run_was_compiled(small_class, tmp_path, monkeypatch):
+    monkeypatch.setattr(Plan, "compiled", lambda plan, model: model)  # compiling takes a minute
+    out = str(tmp_path / "run")
+    interrupted(monkeypatch, "--compile", "--out", out)
+    assert resumed(monkeypatch, out) == (0, 7)
+
+
+def test_resume_reads_the_data_where_the_run_did(small_class, tmp_path, monkeypatch):
+    """The folder may have moved since: then --folder names the new one."""
+    monkeypatch.setitem(cli.SIZES, "full", replace(cli.SIZES["class"], data="full"))
+    folders = []
+    monkeypatch.setattr("nin_lib.data.load", lambda *given: folders.append(given[1]) or few())
+    first, second = tmp_path / "first", tmp_path / "second"
+    for out in (first, second):
+        interrupted(monkeypatch, "--size", "full", "--folder", "images", "--out", str(out))
+    assert resumed(monkeypatch, str(first)) == (0, 7)
+    assert resumed(monkeypatch, str(second), "--folder", "moved") == (0, 7)
+    assert folders[2:] == [Path("images").absolute(), Path("moved")]
+
+
+@pytest.mark.parametrize(
+    "flag",
+    ["--seed 7", "--recipe published", "--size full", "--epochs 9", "--batch-size 4", "--seed 0"]
+    + ["--out other", "--compile", "--tune", "--overwrite"],
+)
+def test_resume_refuses_what_would_have_no_effect(half, capsys, flag):
+    assert cli.main(["train", "--resume", str(half), *flag.split()]) == 2
+    assert f"{flag.split()[0]} does not go with --resume" in one_line(capsys)
+
+
+def test_the_same_command_after_the_end_trains_nothing(small_class, tmp_path, capsys):
+    out = str(tmp_path / "run")
+    assert train("--out", out) == 0
+    before = {path.name: path.read_bytes() for path in Path(out).iterdir()}
+    capsys.readouterr()
+    assert train("--out", out) == 0
+    said = capsys.readouterr().out
+    assert "holds this run, finished on" in said and "epoch 1/3" not in said
+    assert {path.name: path.read_bytes() for path in Path(out).iterdir()} == before
+    assert train("--out", out, "--seed", "1") == 2
+    assert "(nin train: --overwrite)" in one_line(capsys)
+    assert train("--out", out, "--seed", "1", "--overwrite") == 0
+    assert load(Path(out)).state["history"]["about"]["seed"] == 1
+
+
+def test_an_interrupt_outside_of_training_ends_the_command_too(monkeypatch, capsys):
+    def press(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nin_lib.data.load", press)
+    assert train() == 130
+    assert capsys.readouterr().err == "nin: interrupted\n"
 
 
 def one_line(capsys):
@@ -636,8 +731,7 @@ def test_nin_train_resume_of_nothing_and_of_a_finished_run(small_class, tmp_path
 
 def test_nin_train_names_what_differs(small_class, tmp_path, monkeypatch, capsys):
     out = str(tmp_path / "run")
-    monkeypatch.setattr("nin_lib.watch.default", lambda: Stop(7))
-    assert train("--seed", "5", "--precision", "float32", "--out", out) == 0
+    interrupted(monkeypatch, "--seed", "5", "--precision", "float32", "--out", out)
     monkeypatch.setattr("nin_lib.watch.default", lambda: Stop(0))
     capsys.readouterr()
     assert train("--seed", "6", "--precision", "float32", "--out", out) == 2
@@ -646,7 +740,7 @@ def test_nin_train_names_what_differs(small_class, tmp_path, monkeypatch, capsys
     assert cli.main(resume) == 2
     assert "precision float32 there, bfloat16 here" in one_line(capsys)
     assert cli.main([*resume, "--anyway"]) == 0
-    assert "test images: loss" in capsys.readouterr().out
+    assert "held-out images: loss" in capsys.readouterr().out
 
 
 def test_nin_train_on_a_full_disk(small_class, tmp_path, monkeypatch, capsys):

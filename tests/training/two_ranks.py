@@ -18,10 +18,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import tiny_runs
 import torch
+from filelock import FileLock
 from torch import nn
 
 from nin_lib import cli, networks
 from nin_lib import torch as nin
+from nin_lib.engine import keep
+from nin_lib.engine.checkpoint import CheckpointError
 from nin_lib.engine.device import Plan
 from nin_lib.history import Ended, Started, Step
 from nin_lib.spec import Dropout
@@ -105,6 +108,11 @@ def stop_and_go_on(folder):
             found[step] = {"rows": rows, "started": started, "steps": steps, "ends": ends}
         tiny_runs.run(data, folder / "broken", plan=plan, observers=[])
         broken(folder / "unfinished", 7)
+    with FileLock(folder / "whole" / keep.LOCK) if RANK == 0 else contextlib.nullcontext():
+        try:
+            tiny_runs.run(data, folder / "whole", plan=plan)
+        except CheckpointError as error:
+            found["refused"] = str(error)
     found |= {"said": said.getvalue(), "opened": opened}
     write(folder / f"stopped {RANK}.json", found)
 
@@ -117,7 +125,7 @@ def command(folder):
 
     nin_lib.data.load = lambda *_: tiny_runs.few()
     with spied() as (said, opened):
-        status = cli.main(["train", "--device", "cpu", "--out", str(folder / "command")])
+        status = cli.main(["train", "--device", "cpu", "--test", "--out", str(folder / "command")])
     result = {"status": status, "said": said.getvalue(), "opened": opened}
     write(folder / f"command {RANK}.json", result)
 
