@@ -31,16 +31,16 @@ def class_maps(
     """
     import torch
 
+    from .engine.restore import left_as_found
     from .train import to_input
 
-    training, device = model.training, next(model.parameters()).device
-    model.eval()
-    with torch.no_grad():
+    device = next(model.parameters()).device
+    with left_as_found(model), torch.no_grad():
+        model.eval()
         parts = [
             model.maps(to_input(batch.to(device), input_size)).float().cpu()
             for batch in torch.tensor(images).split(batch_size)
         ]
-    model.train(training)
     return torch.cat(parts).numpy()
 
 

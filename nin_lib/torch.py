@@ -14,6 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from .engine.restore import own_randomness, reseed
 from .flow import shape_flow, smallest_input
 from .recipe import Recipe
 from .spec import Block, Dropout, Network, Pool, refuse_name
@@ -131,8 +132,9 @@ def build(spec: Network, recipe: Recipe, seed: int = 0) -> NiN:
     """
     refuse_name("spec", spec, "network")
     refuse_name("recipe", recipe, "recipe")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    device = torch.get_default_device()
+    with own_randomness(device):
+        reseed(device, seed)
         model = NiN(replace(spec, last_relu=recipe.last_relu))
         initialise(model, recipe)
     return model

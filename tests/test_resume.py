@@ -492,9 +492,11 @@ def test_a_full_disk_ends_the_run_visibly_and_it_can_go_on(
 
 
 class Hungry(nn.Module):
-    """Fails on more than `most` images at once while training, or while looking."""
+    """Fails on more than `most` images at once while training, or while looking.
 
-    def __init__(self, error, most=0, training=True):
+    Two images are tried before the first step."""
+
+    def __init__(self, error, most=2, training=True):
         super().__init__()
         self.net, self.error = nin.build(NET, RECIPES["default"], 3), error
         self.most, self.when = most, training
@@ -571,7 +573,7 @@ def test_after_running_out_of_memory_a_run_goes_on(data, tmp_path, unbroken):
 
     def starve(model, *_):
         trained.append(model.training)
-        if sum(trained) == 9:
+        if sum(trained) == 1 + 9:  # once before the first step
             raise MemoryError
 
     model = nin.build(NET, RECIPES["default"], 3)
