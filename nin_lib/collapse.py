@@ -72,8 +72,8 @@ def plateau(loss: float, logits: Any) -> str | None:
 
     With a single class, whose loss is always ln 1 = 0, there is no plateau.
     """
-    logits = as_array(logits).astype(np.float64)
-    return cause(float(as_array(loss)), np.abs(logits).max(), logits.std(axis=0).max(), logits.shape[1])
+    logits, loss = as_array(logits).astype(np.float64), float(as_array(loss))
+    return cause(loss, np.abs(logits).max(), logits.std(axis=0).max(), logits.shape[1])
 
 
 def cause(loss: float, largest: float, spread: float, classes: int) -> str | None:

@@ -252,12 +252,13 @@ def evaluate(
 
     Raises `ValueError` when the model does not return logits for the classes of `split`.
     """
-    check_model(model, params, split, input_size, int(split.labels.max()) + 1)
-    loss, correct = 0.0, 0
+    loss, correct, classes = 0.0, 0, int(split.labels.max()) + 1
     for start in range(0, len(split), batch_size):
         sample = np.arange(start, min(start + batch_size, len(split)))
         images, labels = batch(split, sample, input_size)
-        losses, right = loss_and_correct(logits_of(model, params, images), labels)
+        logits = logits_of(model, params, images)
+        check_logits(logits, len(sample), classes)
+        losses, right = loss_and_correct(logits, labels)
         loss, correct = loss + float(losses.sum()), correct + int(right)
     return loss / len(split), correct / len(split)
 
