@@ -84,6 +84,19 @@ def test_two_processes_learn_what_one_learns(folder, case, how):
             assert one[name] == pytest.approx(two[name], rel=1e-6)  # a float32 sum
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_the_events_of_two_processes_are_about_the_whole_batch(folder, case):
+    alone, both, second = (
+        result(folder, f"{case} default {who} events") for who in ("1 0", "2 0", "2 1")
+    )
+    assert len(alone) == len(both) > 0 == len(second)
+    for one, two in zip(alone, both, strict=True):
+        images, loss, correct, labels, logits = two
+        assert (one[0], one[2], one[3]) == (images, correct, labels) and images == len(labels)
+        assert loss == pytest.approx(one[1], rel=1e-6)
+        assert np.allclose(logits, one[4], rtol=1e-6, atol=1e-9)
+
+
 def test_an_interrupt_in_one_process_stops_all_after_the_same_step(folder):
     first, second = result(folder, "stopped 0"), result(folder, "stopped 1")
     assert (first["2"]["started"], first["2"]["steps"]) == ([0], [1, 2, 3])

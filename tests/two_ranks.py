@@ -50,12 +50,22 @@ def compare(folder):
     for number, (train, val, batch_size) in enumerate(CASES):
         for how in ("default", "published"):
             data = tiny_runs.few(train, val)
+            steps = []
             model, history = tiny_runs.run(
-                data, net=Double(), epochs=2, batch_size=batch_size, how=how
-            )
+                data, net=Double(), epochs=2, batch_size=batch_size, how=how,
+                observers=[lambda event, told=steps.append: told(figures(event))],
+            )  # fmt: skip
             weights = {name: value.tolist() for name, value in model.state_dict().items()}
             result = {"weights": weights, "rows": history.rows}
             write(folder / f"{number} {how} {SIZE} {RANK}.json", result)
+            write(folder / f"{number} {how} {SIZE} {RANK} events.json", [s for s in steps if s])
+
+
+def figures(event):
+    """What a step tells of its batch."""
+    if isinstance(event, Step):
+        told = event.images, float(event.loss), int(event.correct), event.labels.tolist()
+        return [*told, event.logits.tolist()]
 
 
 def one_gradient(folder):

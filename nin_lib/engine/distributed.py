@@ -50,6 +50,8 @@ class Team:
         """The inverse of `share`: the `n` entries of all ranks, in their original order."""
         if self.size == 1:
             return share
+        if share.dtype in (torch.bfloat16, torch.float16):
+            share = share.float()  # gloo can't add bfloat16
         entries = share.new_zeros((n, *share.shape[1:]))
         entries[self.rank :: self.size] = share
         self.sum(entries)

@@ -14,10 +14,11 @@ from torch.nn.parameter import is_lazy
 def generators(device: str | torch.device) -> list[torch.Generator]:
     """Return the generators of random numbers that serve `device`: the CPU's and its own."""
     device = torch.device(device)
-    if device.type == "cuda":
-        torch.cuda.init()
-        index = torch.cuda.current_device() if device.index is None else device.index
-        return [torch.default_generator, torch.cuda.default_generators[index]]
+    if device.type in ("cuda", "xpu"):
+        gpus = getattr(torch, device.type)
+        gpus.init()
+        index = gpus.current_device() if device.index is None else device.index
+        return [torch.default_generator, gpus.default_generators[index]]
     if device.type == "mps":
         return [torch.default_generator, torch.mps._get_default_mps_generator()]
     return [torch.default_generator]
