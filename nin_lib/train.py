@@ -54,9 +54,9 @@ def fit(
 ) -> History:
     """Train `model` in place on `data.train`, look at `data.val` after each epoch.
 
-    `model` takes N×C×H×W images and returns N×classes logits, or more of them. Before the first
-    step two images are tried on it; lazy layers get their weights there. Afterwards it is in the
-    same mode and on the same device as before. `input_size`: side in pixels to which
+    `model` takes N×C×H×W images and returns at least as many logits as the data have classes.
+    `fit` tries two images on it before the first step, which gives lazy layers their weights, and
+    leaves it in the mode and on the device that it was in. `input_size`: side in pixels to which
     images are enlarged, batch by batch, on the device; None leaves them as they are. `seed` sets
     the order of the samples and dropout. `plan`: how the machine is used (device, precision ...);
     None chooses by rule, a GPU where there is one. `observers` receive the events of
@@ -66,15 +66,15 @@ def fit(
     the end the weights and the history. When it holds an unfinished run with the same settings,
     that run goes on: `resume` "exact" insists on conditions under which the result is the same to
     the bit (on CUDA this also takes ``torch.backends.cudnn.deterministic = True``), "anyway" does
-    not, "never" starts anew. A finished run always starts anew. `notes`:
-    plain values that are recorded with the run.
+    not, "never" starts anew. A finished run always starts anew. `notes`: plain values that are
+    recorded with the run.
 
     An interrupt (Ctrl-C, the stop button of a notebook, or an observer that raises `Interrupted`)
     ends the run after the step under way, with several processes after the next one; the model
     keeps the weights it then has, and the history has the finished epochs.
 
     Raises `ValueError` when an argument, the data or the model do not fit each other,
-    `FloatingPointError` when the loss stops being a number, `CheckpointError` when `out` holds only
+    `FloatingPointError` when the loss becomes NaN or infinite, `CheckpointError` when `out` holds only
     damaged checkpoints or an unfinished run that does not go on like this, `OSError` when it can't
     be written, `MemoryError` with a smaller batch size to try.
     """

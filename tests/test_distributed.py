@@ -152,6 +152,25 @@ def test_shares():
     assert Team().any(True) and not Team().any(False)
 
 
+def test_flags_are_exchanged_while_the_next_step_is_computed(monkeypatch):
+    """Each call starts an exchange on the CPU and waits only for the one before it."""
+    waited = []
+
+    class Exchange:
+        def wait(self):
+            waited.append(1)
+
+    def all_reduce(flags, group, async_op):
+        assert async_op and group == "control" and flags.device.type == "cpu"
+        return Exchange()
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
+    team = Team(1, 2, "control")
+    assert not team.any(False) and not waited
+    assert [team.any(flag) for flag in (True, False, False)] == [False, True, False]
+    assert len(waited) == 3 and not team.settle() and len(waited) == 4
+
+
 def test_each_process_takes_its_own_gpu(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert not launched() and local_device("cuda") == "cuda" and local_device(None) is None

@@ -254,6 +254,17 @@ def test_jax_evaluates_no_classes_that_the_model_does_not_have():
         nin_jax.evaluate(FlaxEnding(lambda logits: logits, 3), flax_params(3), few().val)
 
 
+@pytest.mark.parametrize("framework", [in_keras, in_jax])
+def test_running_out_of_memory_says_which_batch_size_to_try(framework, monkeypatch):
+    def starve(*_, **__):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.")
+
+    monkeypatch.setattr(nin_jax, "take_step", starve)
+    monkeypatch.setattr(nin_keras.NiN, "fit", starve)
+    with pytest.raises(MemoryError, match="not enough memory for batch_size 12: try 6"):
+        framework(CONSTANT)
+
+
 def test_the_trial_leaves_a_keras_model_as_it_was_and_builds_one_without_weights():
     layers, keras = nin_keras.layers, nin_keras.keras
     model = keras.Sequential(

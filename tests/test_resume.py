@@ -25,6 +25,7 @@ from nin_lib.engine.device import Plan
 from nin_lib.history import Ended, EpochEnd, History, Started, Step
 from nin_lib.recipe import RECIPES
 from nin_lib.spec import Dropout
+from nin_lib.train import evaluate, predict
 
 HERE = Path(__file__).parent
 STEPS = 15
@@ -525,6 +526,19 @@ def test_running_out_of_memory_says_which_batch_size_to_try(data, error):
         run(data, net=Hungry(error), batch_size=20, observers=[events.append])
     assert caught.value.__cause__ is error
     assert isinstance(events[-1], Ended) and events[-1].interrupted
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_two_images_that_do_not_fit_get_the_same_advice_before_training(data, training):
+    events = []
+    net = Hungry(RuntimeError("CUDA error: out of memory"), 0, training)
+    with pytest.raises(MemoryError, match="not enough memory for batch_size 20: try 10"):
+        run(data, net=net, batch_size=20, observers=[events.append])
+    assert events == []
+    net.when = False
+    for look in (evaluate, predict):
+        with pytest.raises(MemoryError, match="batch_size 6: try 3"):
+            look(net, data.val, batch_size=6, plan=CPU)
 
 
 def test_the_advice_helps_in_the_end_whether_training_or_looking_needs_the_room(data):

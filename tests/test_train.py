@@ -18,7 +18,7 @@ from nin_lib.data import Dataset, Split, load, order
 from nin_lib.engine.device import Plan, plan
 from nin_lib.engine.distributed import ALONE, team
 from nin_lib.engine.interrupt import Interrupted
-from nin_lib.engine.restore import left_as_found
+from nin_lib.engine.restore import left_as_found, own_randomness, reseed
 from nin_lib.engine.trial_in_torch import check_model
 from nin_lib.history import Ended, EpochEnd, History, Started, Step
 from nin_lib.networks import network
@@ -543,6 +543,22 @@ def test_only_the_generators_that_are_used_are_seeded(few, monkeypatch):
     state = torch.get_rng_state()
     train_tiny(few, epochs=1)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_on_a_gpu_its_own_generator_is_seeded_and_restored(gpu):
+    generators = tuple(torch.Generator() for _ in range(3))  # of three GPUs
+    gpu.setattr(torch.cuda, "init", lambda: None)
+    gpu.setattr(torch.cuda, "current_device", lambda: 1)
+    gpu.setattr(torch.cuda, "default_generators", generators)
+    before = [generator.get_state() for generator in generators]
+    for device, used in (("cuda", 1), ("cuda:2", 2)):
+        with own_randomness(device):
+            reseed(device, 5)
+            seeded = [generator.initial_seed() == 5 for generator in generators]
+            assert seeded == [number == used for number in range(3)]
+            assert torch.initial_seed() == 5
+        for generator, state in zip(generators, before, strict=True):
+            assert torch.equal(generator.get_state(), state)
 
 
 INTEL = dict(cpu_name="Intel Xeon", avx512_bf16=True)
