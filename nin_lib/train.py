@@ -74,9 +74,9 @@ def fit(
     keeps the weights it then has, and the history has the finished epochs.
 
     Raises `ValueError` when an argument, the data or the model do not fit each other,
-    `FloatingPointError` when the loss becomes NaN or infinite, `CheckpointError` when `out` holds only
-    damaged checkpoints or an unfinished run that does not go on like this, `OSError` when it can't
-    be written, `MemoryError` with a smaller batch size to try.
+    `FloatingPointError` when the loss becomes NaN or infinite, `CheckpointError` when `out` holds
+    only damaged checkpoints or an unfinished run that does not go on like this, `OSError` when it
+    can't be written, `MemoryError` with a smaller batch size to try.
     """
     require_int("epochs", epochs, 1)
     require_int("batch_size", batch_size, 1)
