@@ -31,20 +31,20 @@ def class_maps(
     """
     import torch
 
+    from .engine.restore import left_as_found
     from .train import to_input
 
     batch_size = require_int("batch_size", batch_size, 1)
-    training, device = model.training, next(model.parameters()).device
+    device = next(model.parameters()).device
     pixels = torch.tensor(as_array("images", images))
     if pixels.is_floating_point():
         pixels = pixels.float()  # here, because an Apple GPU has no 64-bit numbers
-    model.eval()
-    with torch.no_grad():
+    with left_as_found(model), torch.no_grad():
+        model.eval()
         parts = [
             model.maps(to_input(batch.to(device), input_size)).float().cpu()
             for batch in pixels.split(batch_size)
         ]
-    model.train(training)
     return torch.cat(parts).numpy()
 
 

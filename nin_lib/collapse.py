@@ -35,13 +35,21 @@ ADVICE = {
 }
 
 
-def own_positive(logits: np.ndarray, labels: np.ndarray) -> list[float | None]:
+def as_array(numbers: Any) -> np.ndarray:
+    """An array of NumPy's from anything like one: also a tensor with a gradient, or on a GPU."""
+    if not hasattr(numbers, "detach"):
+        return np.asarray(numbers)
+    numbers = numbers.detach().cpu()
+    return np.asarray(numbers.double() if numbers.is_floating_point() else numbers)
+
+
+def own_positive(logits: Any, labels: Any) -> list[float | None]:
     """Of each class, the share of its own images with a positive logit; None without images.
 
-    `logits`: (N, classes), `labels`: (N,).
+    `logits`: (N, classes), `labels`: (N,), arrays or tensors on any device.
     """
     counts = ClassCounts()
-    counts.add(np.asarray(logits), np.asarray(labels))
+    counts.add(as_array(logits), as_array(labels))
     return counts.shares()
 
 
@@ -59,14 +67,18 @@ def loss_floor(dead: int, classes: int) -> float:
     return dead / classes * math.log(classes)
 
 
-def plateau(loss: float, logits: np.ndarray) -> str | None:
-    """Why the loss is near ln(classes): a key of `CAUSES`, or None where it is not near it."""
-    logits = np.asarray(logits, dtype=np.float64)
+def plateau(loss: float, logits: Any) -> str | None:
+    """Why the loss is near ln(classes): a key of `CAUSES`, or None if it is not near it.
+
+    With a single class, whose loss is always ln 1 = 0, there is no plateau.
+    """
+    logits, loss = as_array(logits).astype(np.float64), float(as_array(loss))
     return cause(loss, np.abs(logits).max(), logits.std(axis=0).max(), logits.shape[1])
 
 
 def cause(loss: float, largest: float, spread: float, classes: int) -> str | None:
-    if abs(loss - math.log(classes)) > NEAR:
+    near = abs(loss - math.log(classes)) <= NEAR  # NaN is not
+    if classes == 1 or not near:
         return None
     if largest == 0:
         return "all dead"
@@ -132,15 +144,18 @@ class CollapseMonitor:
         square = np.asarray(self._squares.tolist()) / n
         spread = float(np.sqrt(np.maximum(square - mean**2, 0)).max())
         largest = float(np.sqrt(square).max())
-        why = cause(float(self._loss) / n, largest, spread, len(mean))
+        loss = float(self._loss) / n
+        why = cause(loss, largest, spread, len(mean))
         shares = self._counts.shares()
         self.shares.append((epoch, shares))
-        dead = set() if why == "all dead" or bool(self._negative) else set(dead_classes(shares))
+        silent = why == "all dead" or bool(self._negative)
+        silent = silent or len(mean) == 1 or not math.isfinite(loss)
+        dead = set() if silent else set(dead_classes(shares))
         if why == "slow" and epoch < 1:
             why = None  # good runs begin so, too
         if why and why != self._why:
-            loss = f"the loss is near ln {len(mean)} = {math.log(len(mean)):.2f}"
-            self.tell(f"epoch {epoch:.1f}: {loss}: {CAUSES[why]}; {ADVICE[why]}")
+            near = f"the loss is near ln {len(mean)} = {math.log(len(mean)):.2f}"
+            self.tell(f"epoch {epoch:.1f}: {near}: {CAUSES[why]}; {ADVICE[why]}")
         if new := sorted(dead - self._dead):
             names = ", ".join(map(self._name, new))
             self.tell(f"epoch {epoch:.1f}: dead: {names} (no own image has a positive logit)")

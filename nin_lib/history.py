@@ -45,7 +45,8 @@ class Step:
     `loss` (mean over the batch) and `correct` (right answers in the batch) are whatever the
     framework has at hand, often still on the accelerator; an observer that needs the number calls
     `float()`, and pays the wait for it, only when it draws. So are `logits` (N×classes) and
-    `labels` (N), without a graph behind them; None where the trainer does not tell.
+    `labels` (N), without a graph behind them; None where the trainer does not tell. With several
+    processes all of this is about the whole batch, not about one process's share.
     """
 
     step: int  # 1, 2, ... over the whole run

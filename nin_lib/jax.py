@@ -25,7 +25,9 @@ from jax import numpy as jnp
 
 from .data import Dataset, Split, check_channels
 from .engine.channels_last import batches, check_images, pool_padding, to_input
+from .engine.memory import memory_advice
 from .engine.run_log import RunLog
+from .engine.trial import check_logits, classes_in, passing
 from .history import History, Observer, Started, Step
 from .recipe import Recipe, learning_rate, require_input_size, run_numbers
 from .spec import Block, Dropout, Network, Pool, refuse_name, require_int
@@ -124,7 +126,7 @@ Params = Any  # nested dictionaries of arrays, as Flax keeps them
 
 
 def fit(
-    model: NiN,
+    model: nn.Module,
     params: Params,
     data: Dataset,
     recipe: Recipe,
@@ -136,11 +138,15 @@ def fit(
     observers: Sequence[Observer] = (),
 ) -> tuple[Params, History]:
     """Train from `params` and return what they became: the same images in the same order as
-    `nin_lib.train.fit`, the same events, the same kind of history.
+    `nin_lib.train.fit`, the same events, the same kind of history, the same trial before the run.
 
-    First weights and the last ReLU are the model's; of the recipe, the steps are followed. `seed`
-    sets the order of the samples and dropout. Raises `FloatingPointError` when the loss stops being
-    a number.
+    Any classifier whose variables are all in `params` will do; one with a field `training` has it
+    set while it trains. First weights and the last ReLU are the model's; of the recipe, the steps
+    are followed. `seed` sets the order of the samples and dropout.
+
+    Raises `ValueError` when an argument, the data or the model do not fit each other,
+    `FloatingPointError` when the loss becomes NaN or infinite, `MemoryError` with a smaller batch
+    size to try.
     """
     refuse_name("data", data, "load")
     refuse_name("recipe", recipe, "recipe")
@@ -151,12 +157,14 @@ def fit(
         framework="jax", data=data.name, recipe=asdict(recipe), epochs=epochs,
         batch_size=batch_size, input_size=input_size, seed=seed, jax=jax.__version__,
     )  # fmt: skip
+    training: Any = model.clone(training=True) if hasattr(model, "training") else model
+    for split, net in ((data.val, model), (data.train, training)):
+        check_model(net, params, split, input_size, classes_in(data))
     steps_per_epoch = len(samples) // epochs
     log = RunLog(Started(epochs, steps_per_epoch, len(data.train), about), observers)
     state = sgd(recipe, len(samples)).init(params)
-    training = model.clone(training=True)
     key, sums = jax.random.key(seed), jnp.zeros(2)  # loss and right answers of the epoch under way
-    with log.running():
+    with memory_advice(batch_size), log.running():
         for number, sample in enumerate(samples, 1):
             images, labels = batch(data.train, sample, input_size)
             dropout_key = jax.random.fold_in(key, number)
@@ -172,6 +180,20 @@ def fit(
                 log.epoch(number, (train_loss, train_accuracy), val)
                 sums = jnp.zeros(2)
     return params, log.history
+
+
+def check_model(
+    model: nn.Module, params: Params, split: Split, input_size: int | None, classes: int
+) -> None:
+    """Raise `ValueError` if `model` can't take two images of `split` or returns no logits for them.
+
+    JAX works out the shapes without computing anything.
+    """
+    images, _ = batch(split, np.arange(min(2, len(split))), input_size)
+    with passing(images.shape):
+        rngs = {"dropout": jax.random.key(0)}
+        logits = jax.eval_shape(partial(model.apply, rngs=rngs), {"params": params}, images)
+    check_logits(logits, len(images), classes)
 
 
 def sgd(recipe: Recipe, steps: int) -> optax.GradientTransformation:
@@ -228,15 +250,20 @@ def evaluate(
     input_size: int | None = None,
     batch_size: int = 256,
 ) -> tuple[float, float]:
-    """Mean loss (nats) and accuracy (0 to 1) over all images of `split`, dropout off."""
+    """Mean loss (nats) and accuracy (0 to 1) over all images of `split`, dropout off.
+
+    Raises `ValueError` when the model does not return logits for the classes of `split`.
+    """
     batch_size = require_int("batch_size", batch_size, 1)
     input_size = require_input_size(input_size)
     check_channels(model, split=split)
-    loss, correct = 0.0, 0
+    loss, correct, classes = 0.0, 0, int(split.labels.max()) + 1
     for start in range(0, len(split), batch_size):
         sample = np.arange(start, min(start + batch_size, len(split)))
         images, labels = batch(split, sample, input_size)
-        losses, right = loss_and_correct(logits_of(model, params, images), labels)
+        logits = logits_of(model, params, images)
+        check_logits(logits, len(sample), classes)
+        losses, right = loss_and_correct(logits, labels)
         loss, correct = loss + float(losses.sum()), correct + int(right)
     return loss / len(split), correct / len(split)
 

@@ -27,7 +27,9 @@ from keras import layers
 
 from .data import Dataset, Split, check_channels
 from .engine.channels_last import batches, check_images, pool_padding, to_input
+from .engine.memory import memory_advice
 from .engine.run_log import RunLog
+from .engine.trial import check_logits, classes_in, passing
 from .flow import as_pair
 from .history import History, Observer, Started, Step
 from .recipe import Recipe, learning_rate, run_numbers
@@ -146,12 +148,16 @@ def fit(
     observers: Sequence[Observer] = (),
 ) -> History:
     """Train `model` in place with Keras's own `fit`: the same images in the same order as
-    `nin_lib.train.fit`, the same events, the same kind of history.
+    `nin_lib.train.fit`, the same events, the same kind of history, the same trial before the run.
 
     First weights and the last ReLU are the model's; of the recipe, the steps are followed. Keras
     multiplies by the learning rate before it adds to the momentum, PyTorch after: the same, as
     long as the rate stays the same. `seed` sets the order of the samples only; for dropout call
-    ``keras.utils.set_random_seed``. Raises `FloatingPointError` when the loss stops being a number.
+    ``keras.utils.set_random_seed``.
+
+    Raises `ValueError` when an argument, the data or the model do not fit each other,
+    `FloatingPointError` when the loss becomes NaN or infinite, `MemoryError` with a smaller batch
+    size to try.
     """
     refuse_name("data", data, "load")
     refuse_name("recipe", recipe, "recipe")
@@ -164,6 +170,7 @@ def fit(
         batch_size=batch_size, input_size=input_size, seed=seed,
         tensorflow=tf.__version__, keras=keras.__version__,
     )  # fmt: skip
+    check_model(model, data, input_size)
     log = RunLog(Started(epochs, len(samples) // epochs, len(data.train), about), observers)
     logits = LastLogits()
     model.compile(
@@ -174,7 +181,7 @@ def fit(
         metrics=["accuracy", logits],
         jit_compile=False,  # it would compile once more for the smaller last batch
     )
-    with log.running():
+    with memory_advice(batch_size), log.running():
         model.fit(
             Batches(data.train, samples, input_size),
             validation_data=Batches(data.val, held_out, input_size),
@@ -185,6 +192,22 @@ def fit(
             verbose=0,
         )
     return log.history
+
+
+def check_model(model: keras.Model, data: Dataset, input_size: int | None) -> None:
+    """Try two images on `model`; raise `ValueError` if it can't be trained on `data`.
+
+    A model without weights gets them here; nothing else changes, because the calls return what
+    would change (batch statistics, random state) in place of changing it.
+    """
+    for split, training in ((data.val, False), (data.train, True)):
+        images, _ = Batches(split, [np.arange(min(2, len(split)))], input_size)[0]
+        with passing(tuple(images.shape)):
+            if not model.built:
+                model(images, training=False)
+            weights = model.trainable_variables, model.non_trainable_variables
+            logits, _ = model.stateless_call(*weights, images, training=training)
+        check_logits(logits, len(images), classes_in(data))
 
 
 class Batches(keras.utils.PyDataset):

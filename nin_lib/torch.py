@@ -17,6 +17,7 @@ from typing import overload
 import torch
 from torch import Tensor, nn
 
+from .engine.restore import own_randomness, reseed
 from .flow import shape_flow, smallest_input
 from .recipe import Recipe
 from .spec import Block, Dropout, Network, Pool, refuse_name, require_seed
@@ -158,9 +159,9 @@ def build(spec: Network, recipe: Recipe, seed: int = 0) -> NiN:
     """
     refuse_name("spec", spec, "network")
     refuse_name("recipe", recipe, "recipe")
-    seed = require_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    seed, device = require_seed(seed), torch.get_default_device()
+    with own_randomness(device):
+        reseed(device, seed)
         model = NiN(recipe.adapt(spec))
         initialise(model, recipe)
     return model

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,15 @@ from torch.nn import functional as F
 
 from . import watch
 from .data import Dataset, Split, check_channels, order
-from .engine.device import Plan, advise_on_memory
+from .engine.device import Plan
 from .engine.device import plan as choose_plan
 from .engine.distributed import ALONE, Team, team
 from .engine.interrupt import Interrupted, between_steps
 from .engine.keep import Keeper
+from .engine.memory import memory_advice
+from .engine.restore import left_as_found, own_randomness, reseed
+from .engine.trial import check_logits
+from .engine.trial_in_torch import check_model
 from .history import Ended, EpochEnd, Event, History, Observer, Started, Step
 from .recipe import Recipe, learning_rate, require_input_size, run_numbers
 from .spec import refuse_name, require_int
@@ -51,7 +55,9 @@ def fit(
 ) -> History:
     """Train `model` in place on `data.train`, look at `data.val` after each epoch.
 
-    `model` takes N×C×H×W images and gives N×classes logits. `input_size`: side in pixels to which
+    `model` takes N×C×H×W images and returns at least as many logits as the data have classes.
+    `fit` tries two images on it before the first step, which gives lazy layers their weights, and
+    leaves it in the mode and on the device that it was in. `input_size`: side in pixels to which
     images are enlarged, batch by batch, on the device; None leaves them as they are. `seed` sets
     the order of the samples and dropout. `plan`: how the machine is used (device, precision ...);
     None chooses by rule, a GPU where there is one. `observers` receive the events of
@@ -60,18 +66,19 @@ def fit(
     `out`: a folder that keeps the run, with a checkpoint each minute and after each epoch, and at
     the end the weights and the history (`nin_lib.torch.load_run` loads the model). If it holds an
     unfinished run with the same settings, that run is resumed: `resume` "exact" insists on
-    conditions under which the result is the same to the bit, "anyway" does not. If it holds a
-    finished run with the same settings, its weights are loaded into `model` and its history is
-    returned, without training. A run with other settings is refused, unless `resume` is "never":
-    then a new run starts, and replaces what is there with its first checkpoint. The initial
-    weights of `model` are not compared. `notes`: plain values that are recorded with the run.
+    conditions under which the result is the same to the bit (on CUDA this also takes
+    ``torch.backends.cudnn.deterministic = True``), "anyway" does not. If it holds a finished run
+    with the same settings, its weights are loaded into `model` and its history is returned,
+    without training. A run with other settings is refused, unless `resume` is "never": then a new
+    run starts, and replaces what is there with its first checkpoint. The initial weights of
+    `model` are not compared. `notes`: plain values that are recorded with the run.
 
     An interrupt (Ctrl-C, the stop button of a notebook, or an observer that raises `Interrupted`)
-    ends the run after the step under way; the model stays as it then is, and the history has the
-    finished epochs.
+    ends the run after the step under way, with several processes after the next one; the model
+    keeps the weights it then has, and the history has the finished epochs.
 
     Raises `ValueError` when an argument, the data or the model do not fit each other,
-    `FloatingPointError` when the loss stops being a number, `CheckpointError` when `out` holds
+    `FloatingPointError` when the loss becomes NaN or infinite, `CheckpointError` when `out` holds
     another run or only damaged checkpoints, or another process is using it, `OSError` when it
     cannot be written, `MemoryError` with a smaller batch size to try.
     """
@@ -80,10 +87,13 @@ def fit(
     refuse_name("recipe", recipe, "recipe")
     check_channels(model, train=data.train, val=data.val)
     plan = plan or choose_plan()
-    # From here to the last event an interrupt waits, so that the caller always gets a history.
-    with team(plan.device) as ranks, between_steps() as asked, ExitStack() as stack:
-        plan.place(model)
-        check_model(model, data, input_size, plan)
+    with ExitStack() as stack:
+        ranks = stack.enter_context(team(plan.device))
+        stack.enter_context(left_as_found(model))
+        stack.enter_context(memory_advice(batch_size))
+        # From here to the last event an interrupt waits: the caller always gets a history.
+        asked = stack.enter_context(between_steps())
+        check_model(model, data, batch_size, input_size, plan, ranks)
         run = Run(model, data, recipe, epochs, batch_size, input_size, seed, plan, ranks, notes)
         keeper = stack.enter_context(Keeper(run, out, resume))
         if observers is None:
@@ -92,17 +102,12 @@ def fit(
         run.tell(run.started())
         finished = False
         try:
-            with seeded(plan.device), plan.running():
+            with own_randomness(plan.device), plan.running():
                 run.go(keeper, asked)
                 keeper.finished()
                 finished = True
         except Interrupted:
             keeper.interrupted()
-        except (RuntimeError, MemoryError) as error:
-            advice = advise_on_memory(error, batch_size)
-            if advice is error:
-                raise
-            raise advice from error
         finally:
             run.tell(Ended(run.history, interrupted=not finished))
     return run.history
@@ -135,8 +140,6 @@ class Run:
         self.step = 0  # steps done
         self.sums = Sums(plan.device)  # of the epoch under way
         conditions = plan.about() | {"processes": ranks.size}
-        if ranks.size > 1:  # each process has a GPU of its own; what they share is its kind
-            conditions["device"] = torch.device(plan.device).type
         self.history = History(about=dict(
             data=data.name, images=len(self.train), data_checksum=checksum(data.train, data.val),
             model=described(model), recipe=asdict(recipe), epochs=epochs, batch_size=batch_size,
@@ -147,7 +150,7 @@ class Run:
         """Train until all epochs are done; after each step, ask whether to stop and keep."""
 
         def stop_if_asked() -> None:
-            if self.ranks.any(asked() or self.stop, self.plan.device):
+            if self.ranks.any(asked() or self.stop):
                 raise Interrupted
 
         while len(self.history.rows) < self.epochs:
@@ -168,7 +171,7 @@ class Run:
 
     def take_step(self, index: Tensor) -> Step:
         """One step of gradient descent on the samples of `index`."""
-        torch.manual_seed(step_seed(self.seed, self.step, self.ranks.rank))  # for dropout
+        reseed(self.plan.device, step_seed(self.seed, self.step, self.ranks.rank))  # for dropout
         steps = self.epochs * self.steps_per_epoch
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, self.step, steps)
@@ -185,12 +188,12 @@ class Run:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.step += 1
-        correct = (logits.argmax(1) == labels).sum()
-        self.sums.add(loss_sum.detach(), correct, len(labels))
-        epoch = len(self.history.rows) + 1
-        share = max(1, len(labels))
-        loss = loss_sum.detach() / share
-        return Step(self.step, epoch, len(labels), loss, correct, logits.detach(), labels)
+        loss_sum, correct = loss_sum.detach(), (logits.argmax(1) == labels).sum()
+        self.sums.add(loss_sum, correct, len(labels))
+        epoch, n = len(self.history.rows) + 1, len(index)
+        self.ranks.sum(loss_sum, correct)  # the event is about the whole batch
+        logits, labels = (self.ranks.whole(part, n) for part in (logits.detach(), labels))
+        return Step(self.step, epoch, n, loss_sum / n, correct, logits, labels)
 
     def finish_epoch(self, stop_if_asked: Callable[[], None]) -> dict[str, float]:
         """Look at the held-out images and add the epoch's row to the history."""
@@ -202,8 +205,8 @@ class Run:
                 "try a smaller learning_rate, or clip the gradient (Recipe.clip)"
             )
         sums = Sums(self.plan.device)
-        batch_size = min(256, 4 * self.batch_size)  # without gradients, four take less than one
-        for logits, labels in outputs(self.model, self.val, batch_size, self.plan, self.ranks):
+        size = evaluation_size(self.batch_size)
+        for logits, labels in outputs(self.model, self.val, size, self.plan, self.ranks):
             sums.add_logits(logits, labels)
             stop_if_asked()
         val_loss, val_accuracy = sums.means(self.ranks)
@@ -233,13 +236,6 @@ def step_seed(seed: int, step: int, rank: int) -> int:
     return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0] >> 1)
 
 
-@contextmanager
-def seeded(device: str) -> Iterator[None]:
-    """A context after which the random state is as it was before."""
-    with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
-        yield
-
-
 def checksum(*splits: Split) -> int:
     """A number that tells one set of images and labels from another."""
     total = 0
@@ -266,13 +262,19 @@ def evaluate(
     batch_size: int = 256,
     plan: Plan | None = None,
 ) -> tuple[float, float]:
-    """Mean loss (nats) and accuracy (0 to 1) over all images of `split`, dropout off."""
+    """Mean loss (nats) and accuracy (0 to 1) over all images of `split`, dropout off.
+
+    The model is left in the mode and on the device that it was in. Raises `ValueError` when it does
+    not return logits for the classes of `split`, `MemoryError` with a smaller batch size to try.
+    """
     check_channels(model, split=split)
     plan = plan or choose_plan()
-    sums = Sums(plan.device)
-    for logits, labels in outputs(model, Feed(split, input_size, plan), batch_size, plan):
-        sums.add_logits(logits, labels)
-    return sums.means()
+    classes = int(split.labels.max()) + 1
+    with left_as_found(model), memory_advice(batch_size):
+        feed, sums = Feed(split, input_size, plan), Sums(plan.device)
+        for logits, labels in outputs(model, feed, batch_size, plan, classes=classes):
+            sums.add_logits(logits, labels)
+        return sums.means()
 
 
 @torch.no_grad()
@@ -283,16 +285,26 @@ def predict(
     batch_size: int = 256,
     plan: Plan | None = None,
 ) -> np.ndarray:
-    """Logits of all images of `split`, (N, classes), dropout off."""
+    """Logits of all images of `split`, (N, classes), dropout off.
+
+    The model is left in the mode and on the device that it was in. Raises `ValueError` when it does
+    not return logits, `MemoryError` with a smaller batch size to try.
+    """
     check_channels(model, split=split)
     plan = plan or choose_plan()
-    parts = outputs(model, Feed(split, input_size, plan), batch_size, plan)
-    return torch.cat([logits for logits, _ in parts]).cpu().numpy()
+    with left_as_found(model), memory_advice(batch_size):
+        parts = outputs(model, Feed(split, input_size, plan), batch_size, plan)
+        return torch.cat([logits for logits, _ in parts]).cpu().numpy()
 
 
 @torch.no_grad()
 def outputs(
-    model: nn.Module, feed: Feed, batch_size: int, plan: Plan, ranks: Team = ALONE
+    model: nn.Module,
+    feed: Feed,
+    batch_size: int,
+    plan: Plan,
+    ranks: Team = ALONE,
+    classes: int | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Logits (N×classes, float32) and labels, batch by batch, dropout off."""
     batch_size = require_int("batch_size", batch_size, 1)
@@ -302,7 +314,13 @@ def outputs(
         images, labels = feed[ranks.share(index)]
         with plan.autocast():
             logits = model(images)
+        check_logits(logits, len(images), classes)
         yield logits.float(), labels
+
+
+def evaluation_size(batch_size: int) -> int:
+    """Images per process in a batch of the held-out part, when a step has `batch_size` in all."""
+    return min(256, 4 * batch_size)  # without gradients, four take less memory than one
 
 
 class Feed:
@@ -358,14 +376,3 @@ class Sums:
         loss, correct, images = self.loss.clone(), self.correct.clone(), self.images.clone()
         ranks.sum(loss, correct, images)
         return float(loss) / int(images), int(correct) / int(images)
-
-
-def check_model(model: nn.Module, data: Dataset, input_size: int | None, plan: Plan) -> None:
-    """One image through the model, so that what does not fit is said before hours are spent."""
-    logits, _ = next(outputs(model, Feed(data.val.first(1), input_size, plan), 1, plan))
-    shape = tuple(logits.shape)
-    if len(shape) != 2 or shape[1] < data.train.classes:
-        raise ValueError(
-            f"model must give (N, {data.train.classes}) logits, one for each class of the data; "
-            f"for one image it gave {shape}"
-        )

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import statistics
 import sys
 import time
@@ -22,16 +23,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from .distributed import local_device
+from .restore import own_randomness
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-# What PyTorch's allocators (GPU; CPU on Linux and macOS, on Windows) and CUDA's libraries say.
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 # glibc's mallopt: parameter numbers, the values a run sets, and glibc's own defaults.
 # Large blocks come from the heap instead of fresh pages, and freed memory stays with the process;
@@ -63,9 +66,15 @@ class Plan:
         return ", ".join(parts)
 
     def place(self, model: nn.Module) -> nn.Module:
-        """`model` on the device and in the memory layout (in place)."""
+        """Move `model` to the device and into the memory layout (in place).
+
+        The layout has to wait until lazy layers know their shapes.
+        """
+        model.to(self.device)
+        if any(map(is_lazy, chain(model.parameters(), model.buffers()))):
+            return model
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        return model.to(self.device).to(memory_format=layout)
+        return model.to(memory_format=layout)
 
     def layout(self, images: Tensor) -> Tensor:
         return images.to(memory_format=torch.channels_last) if self.channels_last else images
@@ -83,8 +92,12 @@ class Plan:
 
     @property
     def fused(self) -> bool:
-        """Whether the optimiser's step is one kernel."""
-        return self.device.startswith("cuda")
+        """Whether the optimiser's step is one kernel.
+
+        Never with float16: when the loss scale overflows, the step is skipped, and PyTorch's fused
+        SGD then leaves uninitialised memory as momentum.
+        """
+        return self.device.startswith("cuda") and self.precision != "float16"
 
     def scaler(self) -> torch.amp.GradScaler:
         """Scales the loss so that small gradients survive float16; otherwise does nothing."""
@@ -104,12 +117,16 @@ class Plan:
                 reset_allocator()
 
     def about(self) -> dict[str, Any]:
-        """The plan, and what else must be equal for two runs to agree to the bit."""
+        """What must be equal for two runs to agree to the bit: the plan, and its surroundings.
+
+        Which of several equal GPUs is used makes no difference, nor does `keep_memory`.
+        """
+        chosen = asdict(self) | dict(device=torch.device(self.device).type)
+        del chosen["keep_memory"]
         return dict(
-            **asdict(self),
+            **chosen,
             processor=self.processor,
-            threads=torch.get_num_threads(),
-            instruction_set=instruction_set(),
+            **surroundings(chosen["device"]),
             torch=torch.__version__,
             numpy=np.__version__,  # whose random numbers order the samples
         )
@@ -127,9 +144,10 @@ def plan(
 ) -> Plan:
     """The plan for this machine, or for `device`; `precision` overrides the rule.
 
-    Raises `ValueError` for a device that is not there.
+    In a process that torchrun started, "cuda" is this process's own GPU. Raises `ValueError` for a
+    device that is not there, or that several processes can't use.
     """
-    device = str(device or best_device())
+    device = local_device(str(device) if device else None) or best_device()
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
@@ -157,7 +175,7 @@ def step_seconds(model: nn.Module, images: Tensor, plan: Plan, repeats: int = 3)
     copy = plan.place(deepcopy(model)).train()
     images = plan.layout(images.to(plan.device))
     seconds = []
-    with plan.running():
+    with plan.running(), own_randomness(plan.device):
         for _ in range(1 + repeats):  # the first one warms up
             start = time.perf_counter()
             with plan.autocast():
@@ -210,6 +228,31 @@ def capabilities() -> dict[str, Any]:
     return dict(ask())
 
 
+def surroundings(kind: str) -> dict[str, Any]:
+    """What decides a result's last digits on this kind of device, and is set outside of the plan.
+
+    On CUDA a run repeats to the bit only where `torch.backends.cudnn.deterministic` is True.
+    """
+    if kind == "cuda":
+        cudnn = torch.backends.cudnn
+        return dict(
+            cudnn=dict(
+                version=cudnn.version(), deterministic=cudnn.deterministic,
+                benchmark=cudnn.benchmark, tf32=uses_tf32(getattr(cudnn, "conv", cudnn)),
+            ),
+            matmul=dict(tf32=uses_tf32(torch.backends.cuda.matmul)),
+        )  # fmt: skip
+    if kind == "mps":
+        return dict(macos=platform.mac_ver()[0])
+    return dict(threads=torch.get_num_threads(), instruction_set=instruction_set())
+
+
+def uses_tf32(settings: Any) -> bool:
+    """Whether float32 is rounded to TF32, by the newer of PyTorch's two names for it."""
+    precision = getattr(settings, "fp32_precision", None)
+    return bool(settings.allow_tf32) if precision is None else precision == "tf32"
+
+
 def instruction_set() -> str:
     """What the CPU's kernels are chosen by: under another one, last digits differ."""
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
@@ -217,20 +260,6 @@ def instruction_set() -> str:
     parts += ["AMX"] if has_amx() else []
     parts += [f"oneDNN limited to {limit}"] if limit else []
     return ", ".join(parts)
-
-
-def advise_on_memory(error: BaseException, batch_size: int) -> BaseException:
-    """`error`, or a `MemoryError` that says which batch size to try when memory ran out."""
-    words = str(error).lower()
-    if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and not any(
-        known in words for known in OUT_OF_MEMORY
-    ):
-        return error
-    if batch_size == 1:
-        return MemoryError("there is not enough memory even for batch_size 1: use smaller images")
-    return MemoryError(
-        f"there is not enough memory for batch_size {batch_size}: try {batch_size // 2}"
-    )
 
 
 def set_allocator(options: dict[int, int]) -> bool:

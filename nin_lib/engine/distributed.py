@@ -10,16 +10,19 @@ import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 
 
-@dataclass(frozen=True)
+@dataclass
 class Team:
     rank: int = 0
     size: int = 1
+    control: Any = None  # the group whose messages stay on the CPU, also where GPUs train
+    asked: Any = field(default=None, repr=False)  # the question of `any` that is on its way
 
     @property
     def leads(self) -> bool:
@@ -43,13 +46,39 @@ class Team:
         self.sum(places)
         return places
 
-    def any(self, flag: bool, device: str) -> bool:
-        """Whether the flag is up in any rank."""
+    def whole(self, share: Tensor, n: int) -> Tensor:
+        """The inverse of `share`: the `n` entries of all ranks, in their original order."""
+        if self.size == 1:
+            return share
+        if share.dtype in (torch.bfloat16, torch.float16):
+            share = share.float()  # gloo can't add bfloat16
+        entries = share.new_zeros((n, *share.shape[1:]))
+        entries[self.rank :: self.size] = share
+        self.sum(entries)
+        return entries
+
+    def any(self, flag: bool) -> bool:
+        """Whether any rank raised the flag when all of them called this the last time.
+
+        The ranks exchange their flags while the next step is computed, so no step waits for another
+        rank or for a GPU, and all ranks get the same answer. One rank has its answer immediately.
+        """
         if self.size == 1:
             return flag
-        asked = torch.tensor(float(flag), device=device)
-        distributed.all_reduce(asked)
-        return bool(asked > 0)
+        before = self.settle()
+        flags = torch.tensor(float(flag), device="cpu")
+        exchange = distributed.all_reduce(flags, group=self.control, async_op=True)
+        self.asked = flags, exchange
+        return before
+
+    def settle(self) -> bool:
+        """Wait for the flags that are on their way, and return whether one of them is raised."""
+        if self.asked is None:
+            return False
+        flags, exchange = self.asked
+        exchange.wait()
+        self.asked = None
+        return bool(flags > 0)
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """The model whose backward pass averages gradients over the ranks."""
@@ -66,29 +95,50 @@ def launched() -> bool:
 
 
 def local_device(device: str | None) -> str | None:
-    """This rank's own GPU, unless another device is asked for."""
-    if launched() and (device == "cuda" or (device is None and torch.cuda.is_available())):
+    """The device of this process: `device` itself, or under torchrun this rank's share of it.
+
+    Under torchrun "cuda" is this rank's own GPU, and None is that too if there are GPUs, else the
+    CPU. Raises `ValueError` for devices that PyTorch can't train on in several processes.
+    """
+    if not launched():
+        return device
+    kind = torch.device(device).type if device else None
+    if kind not in (None, "cpu", "cuda"):
+        raise ValueError(
+            f"device must be 'cpu' or 'cuda' in several processes, got {device!r}: "
+            "PyTorch can't average gradients over processes on it"
+        )
+    if device == "cuda" or (device is None and torch.cuda.is_available()):
         return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-    return device
+    return device or "cpu"
 
 
 @contextmanager
 def team(device: str = "cpu") -> Iterator[Team]:
-    """The team of this process: joined here when torchrun started it and nobody has joined yet."""
+    """The team of this process: joined here when torchrun started it and nobody has joined yet.
+
+    Raises `ValueError` for a device that several processes can't use.
+    """
     if not launched():
         yield ALONE
         return
+    on_gpu = device.startswith("cuda")
+    own = local_device(device)
+    if on_gpu:
+        torch.cuda.set_device(own)
     joins_here = not distributed.is_initialized()
     if joins_here:
-        on_gpu = device.startswith("cuda")
-        if on_gpu:
-            torch.cuda.set_device(device)
         store, rank, size = next(distributed.rendezvous("env://"))
         store = distributed.PrefixStore(f"team {next(TEAMS)}", store)  # no traces of earlier teams
         backend = "nccl" if on_gpu else "gloo"
         distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
+    control = distributed.new_group(backend="gloo") if on_gpu else None
     try:
-        yield Team(distributed.get_rank(), distributed.get_world_size())
+        ranks = Team(distributed.get_rank(), distributed.get_world_size(), control)
+        yield ranks
+        ranks.settle()
     finally:
         if joins_here:
             distributed.destroy_process_group()
+        elif control:
+            distributed.destroy_process_group(control)

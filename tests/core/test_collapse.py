@@ -15,6 +15,19 @@ from nin_lib.collapse import (
 from nin_lib.history import Started, Step
 
 
+def test_tensors_are_judged_like_arrays():
+    """With a gradient, in bfloat16, next to labels of either kind."""
+    torch = pytest.importorskip("torch")
+    logits, labels = np.random.default_rng(0).normal(size=(50, 10)), np.arange(50) % 10
+    for dtype in (torch.float64, torch.bfloat16):
+        tensor = torch.tensor(logits, dtype=dtype, requires_grad=True)
+        shares = own_positive(logits, labels)
+        assert own_positive(tensor, torch.tensor(labels)) == shares
+        assert own_positive(tensor, labels) == shares
+        loss = torch.tensor(math.log(10), requires_grad=True)
+        assert plateau(loss, tensor) == plateau(math.log(10), logits) == "slow"
+
+
 def cross_entropy(logits, labels):
     highest = logits.max(axis=1, keepdims=True)
     log_sum = highest[:, 0] + np.log(np.exp(logits - highest).sum(axis=1))
@@ -112,6 +125,19 @@ def test_a_plateau_is_told_with_its_cause_and_what_to_try(batch):
     assert len(told) == 1
     assert told[0].startswith("epoch 1.0: the loss is near ln 10 = 2.30: all logits are 0")
     assert "without the last ReLU" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("logits", "loss"), [(np.zeros((1000, 1)), 0.0), (np.full((1000, 10), np.nan), np.nan)]
+)
+def test_of_one_class_or_of_no_numbers_there_is_nothing_to_tell(logits, loss):
+    """With one class the loss is always ln 1 = 0; a loss that is NaN ends the run anyway."""
+    told = []
+    monitor = CollapseMonitor(told.append)
+    monitor(Started(2, 2, 2000, {}))
+    steps(monitor, logits, np.zeros(1000, dtype=int), 4, loss=loss)
+    assert told == [] and len(monitor.shares) == 4
+    assert plateau(loss, logits) is None
 
 
 def test_that_a_run_is_slow_is_told_after_its_first_epoch(batch):

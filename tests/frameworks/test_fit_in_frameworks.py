@@ -13,7 +13,7 @@ from tiny_runs import CPU, few
 from nin_lib import torch as nin_torch
 from nin_lib import train
 from nin_lib.collapse import CollapseMonitor
-from nin_lib.data import CLASSES
+from nin_lib.data import CLASSES, Split
 from nin_lib.engine.interrupt import Interrupted
 from nin_lib.history import Ended, EpochEnd, History, Started, Step
 from nin_lib.recipe import Recipe, recipe
@@ -191,6 +191,90 @@ def test_an_observer_ends_the_run_after_its_step(framework):
 def test_a_loss_that_is_no_number_is_said(framework):
     with pytest.raises(FloatingPointError, match="in epoch 1: try a smaller learning_rate"):
         framework(Recipe(1e30))
+
+
+class FlaxEnding(nin_jax.nn.Module):
+    """A linear classifier whose output `end` turns into another."""
+
+    end: object = tuple
+    classes: int = 10
+
+    @nin_jax.nn.compact
+    def __call__(self, images):
+        return self.end(nin_jax.nn.Dense(self.classes)(nin_jax.flatten(images)))
+
+
+def flax_params(classes):
+    zeros = dict(kernel=np.zeros((784, classes), "float32"), bias=np.zeros(classes, "float32"))
+    return {"Dense_0": zeros}
+
+
+def fit_in_jax(end, classes, data, **plan):
+    model = FlaxEnding(end, classes)
+    return nin_jax.fit(model, flax_params(classes), data, CONSTANT, **plan)[1]
+
+
+def fit_in_keras(end, classes, data, **plan):
+    layers = nin_keras.layers
+    images = nin_keras.keras.Input((28, 28, 1))
+    logits = end(layers.Dense(classes)(layers.Flatten()(images)))
+    return nin_keras.fit(nin_keras.keras.Model(images, logits), data, CONSTANT, **plan)
+
+
+REFUSED = "model must return one floating-point tensor of logits with shape"
+
+
+@pytest.mark.parametrize("fit", [fit_in_keras, fit_in_jax])
+def test_a_model_that_cannot_be_trained_is_refused_in_the_same_words(fit):
+    events, data = [], few()
+    plan = dict(epochs=1, batch_size=20, observers=[events.append])
+    for end, got in (
+        (lambda logits: {"logits": logits}, "type dict"),
+        (lambda logits: (logits, logits), "type tuple"),
+        (lambda logits: logits[:, None], r"shape \(2, 1, 10\)"),
+    ):
+        with pytest.raises(ValueError, match=rf"{REFUSED}.*C at least 10.*batch of 2.*{got}"):
+            fit(end, 10, data, **plan)
+    for part in ("train", "val", "test"):
+        split = getattr(data, part)
+        more = Split(split.images, np.where(np.arange(len(split)) == 7, 11, split.labels), 12)
+        with pytest.raises(ValueError, match=rf"{REFUSED}.*C at least 12.*shape \(2, 10\)"):
+            fit(lambda logits: logits, 10, replace(data, **{part: more}), **plan)
+    assert events == []
+    with pytest.raises(AttributeError, match="started"):  # so it passed, and that is enough
+        plan["observers"] = [lambda event: event.started]
+        fit(lambda logits: logits, 12, replace(data, test=more), **plan)
+
+
+def test_jax_evaluates_no_classes_that_the_model_does_not_have():
+    """The loss of a label without a logit is NaN in JAX."""
+    with pytest.raises(ValueError, match=rf"{REFUSED}.*C at least 10.*returned shape \(24, 3\)"):
+        nin_jax.evaluate(FlaxEnding(lambda logits: logits, 3), flax_params(3), few().val)
+
+
+@pytest.mark.parametrize("framework", [in_keras, in_jax])
+def test_running_out_of_memory_says_which_batch_size_to_try(framework, monkeypatch):
+    def starve(*_, **__):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.")
+
+    monkeypatch.setattr(nin_jax, "take_step", starve)
+    monkeypatch.setattr(nin_keras.NiN, "fit", starve)
+    with pytest.raises(MemoryError, match="not enough memory for batch_size 12: try 6"):
+        framework(CONSTANT)
+
+
+def test_the_trial_leaves_a_keras_model_as_it_was_and_builds_one_without_weights():
+    layers, keras = nin_keras.layers, nin_keras.keras
+    model = keras.Sequential(
+        [layers.Flatten(), layers.BatchNormalization(), layers.Dropout(0.5), layers.Dense(10)]
+    )
+    nin_keras.check_model(model, few(), None)
+    before = [variable.numpy() for variable in model.variables]
+    assert len(before) > 6  # weights, statistics, the state of dropout
+    nin_keras.check_model(model, few(), None)
+    after = [variable.numpy() for variable in model.variables]
+    assert all(map(np.array_equal, before, after))
+    assert not before[2].any()  # the mean that no image has moved yet
 
 
 def test_dropout_is_on_while_training():

@@ -84,12 +84,25 @@ def test_two_processes_learn_what_one_learns(folder, case, how):
             assert one[name] == pytest.approx(two[name], rel=1e-6)  # a float32 sum
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_the_events_of_two_processes_are_about_the_whole_batch(folder, case):
+    alone, both, second = (
+        result(folder, f"{case} default {who} events") for who in ("1 0", "2 0", "2 1")
+    )
+    assert len(alone) == len(both) > 0 == len(second)
+    for one, two in zip(alone, both, strict=True):
+        images, loss, correct, labels, logits = two
+        assert (one[0], one[2], one[3]) == (images, correct, labels) and images == len(labels)
+        assert loss == pytest.approx(one[1], rel=1e-6)
+        assert np.allclose(logits, one[4], rtol=1e-6, atol=1e-9)
+
+
 def test_an_interrupt_in_one_process_stops_all_after_the_same_step(folder):
     first, second = result(folder, "stopped 0"), result(folder, "stopped 1")
-    assert (first["3"]["started"], first["3"]["steps"]) == ([0], [1, 2, 3])
-    assert (first["4"]["started"], first["4"]["steps"]) == ([3], [4, 5, 6, 7])
-    assert first["3"]["ends"] == first["4"]["ends"] == [True]
-    assert (first["4"]["rows"], second["4"]["rows"]) == (1, 1)
+    assert (first["2"]["started"], first["2"]["steps"]) == ([0], [1, 2, 3])
+    assert (first["3"]["started"], first["3"]["steps"]) == ([3], [4, 5, 6, 7])
+    assert first["2"]["ends"] == first["3"]["ends"] == [True]
+    assert (first["3"]["rows"], second["3"]["rows"]) == (1, 1)
     assert "Stopped after step 3, 0 epochs done. The same call goes on from" in first["said"]
 
 
@@ -97,7 +110,7 @@ def test_only_the_leading_process_writes_and_speaks(folder):
     first, second = result(folder, "stopped 0"), result(folder, "stopped 1")
     assert len(first["opened"]) >= 4
     assert (second["said"], second["opened"]) == ("", [])
-    assert second["3"]["steps"] == []  # nor has it observers
+    assert second["2"]["steps"] == []  # nor has it observers
     first, second = result(folder, "command 0"), result(folder, "command 1")
     assert first["status"] == second["status"] == 0
     assert (second["said"], second["opened"]) == ("", [])
@@ -142,7 +155,26 @@ def test_shares():
             parts = [Team(rank, size).share(torch.arange(n)) for rank in range(size)]
             assert sorted(torch.cat(parts).tolist()) == list(range(n))
             assert max(map(len, parts)) - min(map(len, parts)) <= 1
-    assert Team().any(True, "cpu") and not Team().any(False, "cpu")
+    assert Team().any(True) and not Team().any(False)
+
+
+def test_flags_are_exchanged_while_the_next_step_is_computed(monkeypatch):
+    """Each call starts an exchange on the CPU and waits only for the one before it."""
+    waited = []
+
+    class Exchange:
+        def wait(self):
+            waited.append(1)
+
+    def all_reduce(flags, group, async_op):
+        assert async_op and group == "control" and flags.device.type == "cpu"
+        return Exchange()
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
+    team = Team(1, 2, "control")
+    assert not team.any(False) and not waited
+    assert [team.any(flag) for flag in (True, False, False)] == [False, True, False]
+    assert len(waited) == 3 and not team.settle() and len(waited) == 4
 
 
 def test_each_process_takes_its_own_gpu(monkeypatch):

@@ -25,6 +25,7 @@ from nin_lib.engine.device import Plan
 from nin_lib.history import Ended, EpochEnd, History, Started, Step
 from nin_lib.recipe import RECIPES
 from nin_lib.spec import Dropout
+from nin_lib.train import evaluate, predict
 
 HERE = Path(__file__).parent
 STEPS = 15
@@ -492,9 +493,11 @@ def test_a_full_disk_ends_the_run_visibly_and_it_can_go_on(
 
 
 class Hungry(nn.Module):
-    """Fails on more than `most` images at once while training, or while looking."""
+    """Fails on more than `most` images at once while training, or while looking.
 
-    def __init__(self, error, most=0, training=True):
+    Two images are tried before the first step."""
+
+    def __init__(self, error, most=2, training=True):
         super().__init__()
         self.net, self.error = nin.build(NET, RECIPES["default"], 3), error
         self.most, self.when = most, training
@@ -523,6 +526,19 @@ def test_running_out_of_memory_says_which_batch_size_to_try(data, error):
         run(data, net=Hungry(error), batch_size=20, observers=[events.append])
     assert caught.value.__cause__ is error
     assert isinstance(events[-1], Ended) and events[-1].interrupted
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_two_images_that_do_not_fit_get_the_same_advice_before_training(data, training):
+    events = []
+    net = Hungry(RuntimeError("CUDA error: out of memory"), 0, training)
+    with pytest.raises(MemoryError, match="not enough memory for batch_size 20: try 10"):
+        run(data, net=net, batch_size=20, observers=[events.append])
+    assert events == []
+    net.when = False
+    for look in (evaluate, predict):
+        with pytest.raises(MemoryError, match="batch_size 6: try 3"):
+            look(net, data.val, batch_size=6, plan=CPU)
 
 
 def test_the_advice_helps_in_the_end_whether_training_or_looking_needs_the_room(data):
@@ -571,7 +587,7 @@ def test_after_running_out_of_memory_a_run_goes_on(data, tmp_path, unbroken):
 
     def starve(model, *_):
         trained.append(model.training)
-        if sum(trained) == 9:
+        if sum(trained) == 1 + 9:  # once before the first step
             raise MemoryError
 
     model = nin.build(NET, RECIPES["default"], 3)

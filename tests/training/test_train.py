@@ -5,7 +5,8 @@ import math
 import os
 import signal
 import threading
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,10 @@ from torch import nn
 from nin_lib import torch as nin
 from nin_lib.data import Dataset, Split, load, order
 from nin_lib.engine.device import Plan, plan
+from nin_lib.engine.distributed import ALONE, team
 from nin_lib.engine.interrupt import Interrupted
+from nin_lib.engine.restore import left_as_found, own_randomness, reseed
+from nin_lib.engine.trial_in_torch import check_model
 from nin_lib.history import Ended, EpochEnd, History, Started, Step
 from nin_lib.networks import network
 from nin_lib.recipe import RECIPES, Recipe, learning_rate, recipe, run_numbers
@@ -178,13 +182,160 @@ def test_bad_arguments(few, options, message):
 def test_a_model_that_does_not_fit_the_data_is_refused_before_training(few):
     events = []
     for net, message in (
-        (Network((Block(3, (6, 4)),), input_size=28), r"\(N, 10\) logits.*gave \(1, 4\)"),
+        (Network((Block(3, (6, 4)),), input_size=28), "C at least 10.* shape .2, 4"),
         (Network((Block(3, (10,)),), in_channels=3), r"shape \(N, 3, H, W\), got \(100, 28, 28\)"),
         (network("chapter"), "smallest input that works is 67×67"),
     ):
         with pytest.raises(ValueError, match=message):
             fit(nin.NiN(net), few, recipe("default"), epochs=1, plan=CPU, observers=[events.append])
     assert events == []
+
+
+class Ending(nn.Module):
+    """A linear classifier with batch normalisation whose output `end` turns into another."""
+
+    def __init__(self, end=lambda logits: logits, classes=10):
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Flatten(), nn.Dropout(), nn.Linear(784, classes), nn.BatchNorm1d(classes)
+        )
+        self.end = end
+
+    def forward(self, images):
+        return self.end(self.net(images))
+
+
+class Squeeze(nn.Module):
+    """Drops the first axis of a batch of one, as careless models do."""
+
+    def forward(self, logits):
+        return logits.squeeze()
+
+
+def fit_untold(model, data, **options):
+    """One epoch, and the events that were sent."""
+    events = []
+    options = {"epochs": 1, "batch_size": 20, "plan": CPU, **options}
+    fit(model, data, recipe("default"), observers=[events.append], **options)
+    return events
+
+
+@pytest.mark.parametrize(
+    ("end", "got"),
+    [
+        (lambda logits: {"logits": logits}, "an object of type dict"),
+        (lambda logits: (logits, logits), "an object of type tuple"),
+        (lambda logits: None, "an object of type NoneType"),
+        (lambda logits: logits.argmax(1), r"a tensor of torch\.int64"),
+        (lambda logits: logits[:, :, None, None], r"shape \(2, 10, 1, 1\)"),
+        (lambda logits: logits.mean(0, keepdim=True), r"shape \(1, 10\)"),
+    ],
+)
+def test_what_is_no_tensor_of_logits_is_refused(few, end, got):
+    rule = r"model must return one floating-point tensor of logits with shape \(N, C\)"
+    with pytest.raises(ValueError, match=f"{rule} and C at least 10.*returned {got}"):
+        fit_untold(Ending(end), few)
+    for look in (evaluate, predict):
+        with pytest.raises(ValueError, match=rule):
+            look(Ending(end), few.val.first(2), plan=CPU)
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_each_part_of_the_data_may_need_more_classes_than_the_model_has(few, part):
+    split = getattr(few, part)
+    more = Split(split.images, np.where(np.arange(len(split)) == 7, 11, split.labels), classes=12)
+    data = replace(few, **{part: more})
+    with pytest.raises(ValueError, match=r"C at least 12.*returned shape \(2, 10\)"):
+        fit_untold(Ending(), data)
+    fit_untold(Ending(classes=12), data)
+    with pytest.raises(ValueError, match="C at least 12"):
+        evaluate(Ending(), more, plan=CPU)
+
+
+def test_what_the_model_raises_on_the_images_is_said_with_their_shape(few):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(100, 10))
+    with pytest.raises(ValueError, match=r"shape \(2, 1, 28, 28\): .*2x784 and 100x10"):
+        fit_untold(model, few)
+    frozen = Ending().requires_grad_(False)
+    with pytest.raises(ValueError, match="weights that require a gradient"):
+        fit_untold(frozen, few)
+
+
+def test_a_last_batch_that_is_too_small_is_refused_before_training(few):
+    with pytest.raises(ValueError, match="batch_size must leave more than 1 of the 100 .* got 33"):
+        fit_untold(Ending(), few, batch_size=33)
+    squeezed = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), Squeeze())
+    with pytest.raises(ValueError, match=r"got 33;.*batch of 1 it returned shape \(10,\)"):
+        fit_untold(squeezed, few, batch_size=33)
+    assert sum(isinstance(event, Step) for event in fit_untold(Ending(), few, batch_size=34)) == 3
+
+
+def test_the_trial_leaves_nothing_behind(few):
+    model = Ending()
+    modes = [layer.training for layer in model.modules()]
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    state = torch.get_rng_state()
+    check_model(model, few, 20, None, CPU, ALONE)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+    with pytest.raises(ValueError, match="batch_size must"):
+        fit_untold(model.train(), few, batch_size=33)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert modes == [layer.training for layer in model.modules()]
+
+
+def test_lazy_layers_get_their_weights_before_the_first_step(few):
+    def lazy():
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(10)
+        )
+
+    first, second = lazy(), lazy().eval()
+    history = fit_untold(first, few)[-1].history
+    assert history == fit_untold(second, few)[-1].history
+    assert first[1].num_batches_tracked == 5  # one for each step
+    assert first.training and not second.training
+    assert 0 <= evaluate(lazy(), few.val, plan=CPU)[1] <= 1
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_a_model_is_left_in_its_mode_and_its_layout(few, mode):
+    """Also where fit is interrupted or fails, and where a single layer has a mode of its own."""
+    model = nin.build(replace(TINY, stages=(*TINY.stages, *TINY.stages[-1:])), recipe("default"))
+    model.train(mode)[0].train(not mode)
+    modes = [layer.training for layer in model.modules()]
+    strides = [weight.stride() for weight in model.parameters()]
+
+    def stop(event):
+        if isinstance(event, Step):
+            raise Interrupted
+
+    def as_before():
+        same = [layer.training for layer in model.modules()] == modes
+        return same and [weight.stride() for weight in model.parameters()] == strides
+
+    evaluate(model, few.val, plan=CPU)
+    assert as_before()
+    predict(model, few.val, plan=CPU)
+    assert as_before()
+    for observer in (stop, lambda event: None, lambda event: 1 / 0):
+        with suppress(ZeroDivisionError):
+            fit(model, few, recipe("default"), epochs=1, plan=CPU, observers=[observer])
+        assert as_before()
+
+
+def test_a_model_comes_back_to_where_it_was_with_its_new_values():
+    """A copy elsewhere in memory stands in for one on a GPU."""
+    model = Ending()
+    tensors = [*model.parameters(), *model.buffers()]
+    homes = [tensor.data_ptr() for tensor in tensors]
+    with pytest.raises(KeyError), left_as_found(model):
+        for tensor in tensors:
+            tensor.data = torch.full_like(tensor, 7)
+        raise KeyError
+    assert [tensor.data_ptr() for tensor in model.state_dict().values()] == homes
+    assert all((tensor == 7).all() for tensor in model.state_dict().values())
 
 
 def test_a_loss_that_is_no_number_is_said(few):
@@ -365,6 +516,126 @@ def test_plans(monkeypatch):
         plan("cpu", "int8")
     monkeypatch.setattr(device.sys, "platform", "win32")
     assert plan("cpu").keep_memory is False and device.set_allocator({-4: 0}) is False
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """PyTorch as it looks on a machine with NVIDIA GPUs; nothing is computed there."""
+    from nin_lib.engine import device
+
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Some GPU")
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 92400)
+    monkeypatch.setattr(device.torch, "empty", lambda *_, **__: None)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "fused"),
+    [
+        ("cuda", "float16", False),
+        ("cuda:1", "float16", False),
+        ("cuda", "bfloat16", True),
+        ("cuda", "float32", True),
+        ("cpu", "float32", False),
+    ],
+)
+def test_the_fused_step_is_never_taken_with_float16(device, precision, fused):
+    assert Plan(device, precision).fused is fused
+
+
+def test_a_first_step_that_float16_skips_leaves_the_momentum_finite(few):
+    """The loss scale of 65,536 overflows on large gradients, and the step is skipped."""
+    model = nin.build(TINY, recipe("default"))
+    with torch.no_grad():
+        model[0][0].weight *= 1000
+    first = [weight.clone() for weight in model.parameters()]
+    seen = []
+
+    def watch(event):
+        if isinstance(event, Step):
+            same = all(map(torch.equal, model.parameters(), first))
+            seen.append((same, all(weight.isfinite().all() for weight in model.parameters())))
+
+    half = Plan("cpu", "float16")
+    fit(model, few, recipe("default"), epochs=5, batch_size=32, plan=half, observers=[watch])
+    assert seen[0] == (True, True) and seen[-1] == (False, True)
+
+
+def test_under_torchrun_the_plan_chooses_this_processs_gpu(gpu):
+    assert plan().device == "cuda" and plan("cuda:1").device == "cuda:1"
+    gpu.setenv("WORLD_SIZE", "4")
+    gpu.setenv("LOCAL_RANK", "3")
+    assert plan().device == plan("cuda").device == plan(torch.device("cuda")).device == "cuda:3"
+    assert plan("cuda:1").device == "cuda:1"
+    chosen = []
+    gpu.setattr(torch.cuda, "set_device", lambda device: chosen.append(device) or 1 / 0)
+    with pytest.raises(ZeroDivisionError), team("cuda"):
+        pass  # a plan that somebody wrote: Plan("cuda")
+    assert chosen == ["cuda:3"]
+
+
+def test_under_torchrun_a_mac_trains_on_its_processor(few, monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert plan().device == "cpu"
+    message = "device must be 'cpu' or 'cuda' in several processes, got 'mps'"
+    with pytest.raises(ValueError, match=message):
+        plan("mps")
+    with pytest.raises(ValueError, match=message):
+        fit(Ending(), few, recipe("default"), epochs=1, plan=Plan("mps"), observers=[])
+
+
+def test_a_run_records_what_its_device_depends_on_and_nothing_else(gpu):
+    on_cpu, on_gpu = Plan("cpu").about(), Plan("cuda").about()
+    assert {"threads", "instruction_set"} <= on_cpu.keys() and "cudnn" not in on_cpu
+    assert not {"threads", "instruction_set"} & on_gpu.keys()
+    assert Plan("cuda:1").about() == on_gpu  # an equal GPU
+    assert Plan("cpu", keep_memory=True).about() == on_cpu
+    for name, value in (("deterministic", True), ("benchmark", True), ("allow_tf32", False)):
+        with gpu.context() as patch:
+            patch.setattr(torch.backends.cudnn, name, value)
+            assert Plan("cuda").about() != on_gpu, name
+            assert Plan("cpu").about() == on_cpu
+    with gpu.context() as patch:
+        patch.setattr(torch.backends.cudnn, "version", lambda: 1)
+        assert Plan("cuda").about()["cudnn"]["version"] == 1
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        assert Plan("cuda").about()["matmul"] == {"tf32": True}
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def test_only_the_generators_that_are_used_are_seeded(few, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("this seeds the generators of every GPU")
+
+    monkeypatch.setattr(torch, "manual_seed", refuse)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", refuse)
+    monkeypatch.setattr(torch.mps, "manual_seed", refuse)
+    state = torch.get_rng_state()
+    train_tiny(few, epochs=1)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_on_a_gpu_its_own_generator_is_seeded_and_restored(gpu):
+    generators = tuple(torch.Generator() for _ in range(3))  # of three GPUs
+    gpu.setattr(torch.cuda, "init", lambda: None)
+    gpu.setattr(torch.cuda, "current_device", lambda: 1)
+    gpu.setattr(torch.cuda, "default_generators", generators)
+    before = [generator.get_state() for generator in generators]
+    for device, used in (("cuda", 1), ("cuda:2", 2)):
+        with own_randomness(device):
+            reseed(device, 5)
+            seeded = [generator.initial_seed() == 5 for generator in generators]
+            assert seeded == [number == used for number in range(3)]
+            assert torch.initial_seed() == 5
+        for generator, state in zip(generators, before, strict=True):
+            assert torch.equal(generator.get_state(), state)
 
 
 INTEL = dict(cpu_name="Intel Xeon", avx512_bf16=True)

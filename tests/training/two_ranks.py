@@ -54,12 +54,22 @@ def compare(folder):
     for number, (train, val, batch_size) in enumerate(CASES):
         for how in ("default", "published"):
             data = tiny_runs.few(train, val)
+            steps = []
             model, history = tiny_runs.run(
-                data, net=Double(), epochs=2, batch_size=batch_size, how=how
-            )
+                data, net=Double(), epochs=2, batch_size=batch_size, how=how,
+                observers=[lambda event, told=steps.append: told(figures(event))],
+            )  # fmt: skip
             weights = {name: value.tolist() for name, value in model.state_dict().items()}
             result = {"weights": weights, "rows": history.rows}
             write(folder / f"{number} {how} {SIZE} {RANK}.json", result)
+            write(folder / f"{number} {how} {SIZE} {RANK} events.json", [s for s in steps if s])
+
+
+def figures(event):
+    """What a step tells of its batch."""
+    if isinstance(event, Step):
+        told = event.images, float(event.loss), int(event.correct), event.labels.tolist()
+        return [*told, event.logits.tolist()]
 
 
 def one_gradient(folder):
@@ -85,7 +95,8 @@ def stop_and_go_on(folder):
 
         def stop(model, *_):
             taken.append(model.training)
-            if RANK == 1 and model.training and sum(taken) == step:
+            tried = 1  # once, before the first step
+            if step and RANK == 1 and model.training and sum(taken) == tried + step:
                 os.kill(os.getpid(), signal.SIGINT)
 
         model.register_forward_hook(stop)
@@ -100,14 +111,14 @@ def stop_and_go_on(folder):
     found = {}
     with spied() as (said, opened):
         broken(folder / "whole", 0)
-        for step in (3, 4):  # of 5 in an epoch
+        for step in (2, 3):  # of 5 in an epoch; the other rank hears of it after the next step
             rows, kinds, events = broken(folder / "broken", step)
             started = [e.step for e in events if isinstance(e, Started)]
             steps = [e.step for e in events if isinstance(e, Step)]
             ends = [e.interrupted for e in events if isinstance(e, Ended)]
             found[step] = {"rows": rows, "started": started, "steps": steps, "ends": ends}
         tiny_runs.run(data, folder / "broken", plan=plan, observers=[])
-        broken(folder / "unfinished", 7)
+        broken(folder / "unfinished", 6)
     with FileLock(folder / "whole" / keep.LOCK) if RANK == 0 else contextlib.nullcontext():
         try:
             tiny_runs.run(data, folder / "whole", plan=plan)
