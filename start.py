@@ -251,7 +251,9 @@ def test_parts(*arguments: str) -> dict[str, list[str] | str]:
     node, python = shutil.which("node"), str(PYTHON)
     scripts = sorted(str(path) for path in (ROOT / "tests").rglob("*.test.mjs"))
     return {
-        "JavaScript tests": [node, "--test", *scripts] if node else "Node.js is not installed",
+        "JavaScript tests": [node, "--test", "--test-reporter=spec", *scripts]
+        if node
+        else "Node.js is not installed",
         "tests": [python, *PYTEST, "-n", str(PROCESSES), *arguments],
         "pairs of notebooks": [python, "tools/notebooks.py", "check"],
         "exercises": [python, "-m", "tools.exercises", "check"],

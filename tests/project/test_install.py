@@ -516,19 +516,72 @@ def test_an_unusable_venv_is_made_anew(start, monkeypatch, state):
 
 
 def test_every_part_runs_even_after_one_has_failed(start, monkeypatch, capsys):
-    monkeypatch.setattr(start, "run", lambda code: code)
+    monkeypatch.setattr(start, "run_program", lambda code: code)
     assert start.run_all({"one": [0], "two": [1], "three": [0]}) == 1
-    assert capsys.readouterr().out.splitlines()[-1] == "2 passed, 1 failed"
+    assert capsys.readouterr().out.splitlines()[-1] == "2 passed, 1 failed, 0 skipped"
 
 
-# ---- the README's picture
+@pytest.mark.parametrize(("ci", "status"), [("", 0), ("true", 1)])
+def test_a_part_that_cannot_run_is_skipped_but_not_in_ci(start, monkeypatch, capsys, ci, status):
+    monkeypatch.setattr(start, "run_program", lambda code: code)
+    monkeypatch.setenv("CI", ci)
+    assert start.run_all({"one": [0], "two": "Node.js is not installed"}) == status
+    said = capsys.readouterr().out.splitlines()
+    assert said[-2].endswith("skipped: Node.js is not installed")
+    assert said[-1] == "1 passed, 0 failed, 1 skipped"
 
 
-def test_the_readmes_picture_is_of_two_live_widgets():
-    picture = pytest.importorskip("tools.readme_picture")
-    assert picture.PICTURE.relative_to(ROOT).as_posix() in text("README.md")
-    page = picture.html()
-    assert page.count("<nin-shape-flow data-config") == page.count("<nin-live-curves data-") == 1
+def test_without_node_the_checks_of_javascript_are_skipped(start, monkeypatch):
+    monkeypatch.setattr(start.shutil, "which", lambda name: None)
+    assert start.lint_parts()["ESLint"] == "Node.js is not installed"
+    assert start.test_parts()["JavaScript tests"] == "Node.js is not installed"
+
+
+def test_eslint_is_installed_once_for_each_lock_file(start, tmp_path, monkeypatch):
+    calls = []
+
+    def quietly(*command):
+        calls.append(command[1])
+        (tmp_path / "node_modules").mkdir(exist_ok=True)
+        return subprocess.CompletedProcess(command, returncode=0)
+
+    monkeypatch.setattr(start, "quietly", quietly)
+    monkeypatch.setattr(start.shutil, "which", lambda name: name)
+    for lock, count in (("one", 1), ("one", 1), ("two", 2)):
+        (tmp_path / "package-lock.json").write_text(lock)
+        assert start.missing_eslint() == ""
+        assert calls == ["ci"] * count
+
+
+def test_an_eslint_that_cannot_be_installed_is_a_reason_to_skip(start, tmp_path, monkeypatch):
+    (tmp_path / "package-lock.json").write_text("one")
+    failed = subprocess.CompletedProcess("npm", returncode=1, stderr="no network\n")
+    monkeypatch.setattr(start, "quietly", lambda *command: failed)
+    monkeypatch.setattr(start.shutil, "which", lambda name: name)
+    assert start.missing_eslint() == "npm could not install ESLint: no network"
+
+
+def test_every_tier_runs_what_belongs_to_it(start, monkeypatch):
+    parts = {}
+    monkeypatch.setattr(start, "install", lambda *extras: None)
+    monkeypatch.setattr(start, "missing_eslint", lambda: "")
+    monkeypatch.setattr(start, "run_all", lambda given: parts.update(given) or 0)
+    for name in start.ONE_THREAD:
+        monkeypatch.setenv(name, "1")
+    chosen = {}
+    for command in (start.check, start.test, start.release):
+        parts.clear()
+        assert command("-k", "flow") == 0
+        words = parts["tests"]
+        assert words[-2:] == ["-k", "flow"] and str(start.PROCESSES) in words
+        chosen[command.__name__] = words[words.index("-m", 3) + 1], "--nbval" in words, set(parts)
+    lint = {"ruff check", "ruff format", "mypy", "ESLint"}
+    tests = {"JavaScript tests", "tests", "pairs of notebooks", "exercises"}
+    assert chosen == {
+        "check": ("not slow and not browser and not release", False, lint | tests),
+        "test": ("not release", True, lint | tests),
+        "release": ("release", False, tests),
+    }
 
 
 # ---- what must not be in any file
