@@ -136,7 +136,7 @@ def pytest_collection_modifyitems(items):
         files.setdefault(item.path, []).append(item)
     for path, tests in files.items():
         if path.suffix == ".ipynb" and path.parent == ROOT / "notebooks":
-            files[path] += second_run(tests)
+            files[path] = [*tests, *second_run(tests)]
     items[:] = [item for path in sorted(files, key=turn) for item in files[path]]
 
 
