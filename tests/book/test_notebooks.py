@@ -183,13 +183,6 @@ def test_a_quick_run_runs_the_cells_twice_in_one_kernel(pair: Pair) -> None:
         notebooks.build(pair.py, quick=True)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("stem", REAL_PAIRS)
-def test_every_notebook_runs_twice_in_one_kernel(stem: str) -> None:
-    assert notebooks.build(notebooks.FOLDER / f"{stem}.py", quick=True) == "ran"
-
-
 def test_a_failing_cell_is_named_and_the_old_notebook_stays(
     pair: Pair, capsys: pytest.CaptureFixture[str]
 ) -> None:

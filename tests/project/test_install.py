@@ -584,6 +584,16 @@ def test_every_tier_runs_what_belongs_to_it(start, monkeypatch):
     }
 
 
+# ---- the README's picture
+
+
+def test_the_readmes_picture_is_of_two_live_widgets():
+    picture = pytest.importorskip("tools.readme_picture")
+    assert picture.PICTURE.relative_to(ROOT).as_posix() in text("README.md")
+    page = picture.html()
+    assert page.count("<nin-shape-flow data-config") == page.count("<nin-live-curves data-") == 1
+
+
 # ---- what must not be in any file
 
 
