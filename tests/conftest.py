@@ -113,30 +113,43 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 # ---- the order of the tests, and the notebooks
 
-SHORTER = """
-def shorter():
-    import os, sys
+QUICK = """
+import os
+os.environ["NIN_QUICK"] = "1"  # one epoch in class, as nin_lib.recipe says
+del os
+"""
+FEW_IMAGES = """
+def few_images():
     from dataclasses import replace
-    os.environ["NIN_QUICK"] = "1"
-    if recipe := sys.modules.get("nin_lib.recipe"):
-        recipe.SIZES["class"] = replace(recipe.SIZES["class"], epochs=1)
-shorter()
-del shorter
+    from nin_lib import data
+    whole = data.load
+    def load(*arguments, **options):
+        images = whole(*arguments, **options)
+        return replace(images, train=images.train.first(640))
+    data.load = load
+few_images()
+del few_images
 """
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Run each notebook's cells a second time in its kernel, and start with what takes longest.
+def pytest_addoption(parser):
+    parser.addoption("--full-length", action="store_true", help="class runs of all their epochs")
 
-    Two processes share the tests file by file. If the long files came last, one would idle.
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Let notebooks run twice, with short class runs, and start with what takes longest.
+
+    Several processes share the tests file by file. If the long files came last, most would idle.
     """
     files = {}
     for item in items:
         files.setdefault(item.path, []).append(item)
     for path, tests in files.items():
+        if path.suffix == ".ipynb" and not config.option.full_length:
+            files[path] = [extra_cell(tests[0], "one epoch in class", QUICK), *tests]
         if path.suffix == ".ipynb" and path.parent == ROOT / "notebooks":
-            files[path] = [*tests, *second_run(tests)]
+            files[path] += [*second_run(tests)]
     items[:] = [item for path in sorted(files, key=turn) for item in files[path]]
 
 
@@ -147,18 +160,19 @@ def turn(path):
 
 
 def second_run(cells):
-    """The cells of a notebook once more, as a reader may run them, with shorter class runs.
+    """The cells of a notebook once more, as a reader may run them, with a tenth of the images.
 
     nbval compares outputs in the first run. In the second one a cell has to run, no more.
     """
-    from nbval.plugin import IPyNbCell
-
-    def again(name, number, cell, **options):
-        options = defaultdict(bool, options, check=False)
-        return IPyNbCell.from_parent(
-            cells[0].parent, name=name, cell_num=number, cell=cell, options=options
-        )
-
-    yield again("shorter runs from here on", -1, new_code_cell(SHORTER))
+    yield extra_cell(cells[0], "few images from here on", FEW_IMAGES)
     for it in cells:
-        yield again(f"{it.name}, second run", it.cell_num, it.cell, **it.options)
+        yield extra_cell(it, f"{it.name}, second run", it.cell, it.options)
+
+
+def extra_cell(near, name, cell, options=()):
+    """A cell that nbval runs in the kernel of the cell `near`, without comparing its output."""
+    cell = new_code_cell(cell) if isinstance(cell, str) else cell
+    options = defaultdict(bool, options, check=False)
+    return type(near).from_parent(
+        near.parent, name=name, cell_num=near.cell_num, cell=cell, options=options
+    )
