@@ -43,6 +43,7 @@ from nin_lib.collapse import (
     plateau, say,
 )
 from nin_lib.data import CLASSES, Split, load
+from nin_lib.engine.device import Plan
 from nin_lib.recipe import SIZES, recipe
 from nin_lib.train import fit, predict
 from nin_lib.widgets import LiveCurves
@@ -131,13 +132,14 @@ def spreads(init):
         if isinstance(layer, nn.Conv2d):
             layer.register_forward_hook(
                 lambda layer, x, y: found.append(y.std(dim=0).mean().item()))
-    predict(untrained, Split(data.val.images[:200], data.val.labels[:200]))
+    images = Split(data.val.images[:200], data.val.labels[:200])
+    predict(untrained, images, plan=Plan("cpu"))  # in float32 on every machine
     return found
 
 
 signals = {init: spreads(init) for init in ("xavier", "kaiming")}
 for init, found in signals.items():
-    print(f"{init:8}", " ".join(f"{spread:.4f}" for spread in found))
+    print(f"{init:8}", " ".join(f"{spread:.2g}" for spread in found))
 
 # %%
 for init, found in signals.items():
