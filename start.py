@@ -431,7 +431,8 @@ def test(*arguments: str) -> int:
 def release(*arguments: str) -> int:
     """run what takes too long for every test: before a release"""
     install(*EVERYTHING)
-    return run_all(test_parts("-m", "release", "tests", *arguments))
+    slow = ("-m", "release", "--full-length", *NBVAL, "tests", "notebooks", "exercises")
+    return run_all(test_parts(*slow, *arguments))
 
 
 def book(*arguments: str) -> int:

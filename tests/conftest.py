@@ -133,7 +133,8 @@ del few_images
 
 
 def pytest_addoption(parser):
-    parser.addoption("--full-length", action="store_true", help="class runs of all their epochs")
+    words = "notebooks as release tests, with all epochs of their class runs"
+    parser.addoption("--full-length", action="store_true", help=words)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -146,10 +147,12 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         files.setdefault(item.path, []).append(item)
     for path, tests in files.items():
-        if path.suffix == ".ipynb" and not config.option.full_length:
-            files[path] = [extra_cell(tests[0], "one epoch in class", QUICK), *tests]
-        if path.suffix == ".ipynb" and path.parent == ROOT / "notebooks":
-            files[path] += [*second_run(tests)]
+        if path.suffix == ".ipynb" and config.option.full_length:
+            for cell in tests:
+                cell.add_marker(pytest.mark.release)
+        elif path.suffix == ".ipynb":
+            again = second_run(tests) if path.parent == ROOT / "notebooks" else ()
+            files[path] = [extra_cell(tests[0], "one epoch in class", QUICK), *tests, *again]
     items[:] = [item for path in sorted(files, key=turn) for item in files[path]]
 
 

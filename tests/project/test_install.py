@@ -580,7 +580,7 @@ def test_every_tier_runs_what_belongs_to_it(start, monkeypatch):
     assert chosen == {
         "check": ("not slow and not browser and not release", False, lint | tests),
         "test": ("not release", True, lint | tests),
-        "release": ("release", False, tests),
+        "release": ("release", True, tests),
     }
 
 
