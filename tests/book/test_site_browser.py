@@ -43,7 +43,7 @@ def test_every_link_inside_the_site_leads_somewhere(book):
 
 @pytest.mark.browser
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_is_clean(book, site, playwright, scheme):
     faults = []

@@ -68,7 +68,7 @@ def shown(page) -> tuple[int, int]:
 
 @pytest.mark.browser
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(500)
 @pytest.mark.parametrize("name", CORE)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_slide_is_clean(site, playwright, name, scheme):
