@@ -240,7 +240,7 @@ def test_a_full_run_can_be_stopped_and_goes_on(tmp_path, monkeypatch, capsys, sc
     assert again["epochs"] == on["epochs"] and not {"test_accuracy", "steps"} & again.keys()
     assert full.stored(tmp_path / "on.jsonl") == [on]
     monkeypatch.setattr(full, "RECORDED", tmp_path)
-    monkeypatch.setattr(recorded, "BENCHMARKS", tmp_path)
+    monkeypatch.setattr(recorded, "FOLDER", tmp_path)
     full.record([on])
     assert recorded.full_runs()[0]["test_accuracy"] == on["test_accuracy"]
     run = recorded.run("full-default")
@@ -250,7 +250,7 @@ def test_a_full_run_can_be_stopped_and_goes_on(tmp_path, monkeypatch, capsys, sc
 
 
 @pytest.mark.parametrize(("given", "rule"), [
-    (["--seed=1"], "--keep BENCHMARKS is needed"),
+    (["--seed=1"], "--keep FOLDER is needed"),
     (["--seed=7", "--keep=x"], "--seed: 7 is not in [0, 1, 2]; --again takes any seed"),
     (["--again", "--seed=7", "--keep=x"], "--again needs --arm and --seed"),
 ])  # fmt: skip
