@@ -140,13 +140,22 @@ function brokenRule(spec, size) { // the first, as a Misfit
     throw Error(`stage ${i + 1}: kind must be one of ${known.join(", ")}, got ${repr(stage?.kind)}`);
   });
   try {
-    spec.stages.forEach((stage, i) => RULES[stage.kind](stage, i + 1));
+    spec.stages.forEach((stage, i) => inStage(i + 1, () => RULES[stage.kind](stage, i + 1)));
     checkNetwork(spec, spec.stages.length + 1);
     size.forEach((side) => requireInt(0, "size", side, 1));
     return null;
   } catch (problem) {
     if (problem instanceof Misfit) return problem;
     throw problem;
+  }
+}
+
+function inStage(number, check) { // words of a broken rule begin with the stage, as in Python
+  try {
+    check();
+  } catch (problem) {
+    if (!(problem instanceof Misfit)) throw problem;
+    throw new Misfit(problem.at, `stage ${number}: ${problem.message}`);
   }
 }
 
@@ -180,7 +189,8 @@ const RULES = {
     requireBool(at, "Pool.ceil_mode", ceil);
   },
   dropout({ p }, at) {
-    const holds = typeof p === "number" && p >= 0 && p < 1;
+    require(typeof p === "number", at, "Dropout.p", "must be a number", p);
+    const holds = p >= 0 && p < 1;
     require(holds, at, "Dropout.p", "must be at least 0 and below 1", p);
   },
 };

@@ -58,7 +58,7 @@ test("a kernel that does not fit is named with the smallest input that works", (
 
 test("a broken rule names the field, the value and the rule", () => {
   const { error } = flow(net([block(3, [4, 0])], 28), [28, 28]);
-  assert.equal(error, "Block.widths must be an integer of at least 1, got 0");
+  assert.equal(error, "stage 1: Block.widths must be an integer of at least 1, got 0");
 });
 
 test("sums beyond 2 to the power of 53 are exact", () => {

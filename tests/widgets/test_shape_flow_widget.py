@@ -97,12 +97,12 @@ def test_a_broken_rule_is_told_by_both():
     spec = explorer.state["spec"]
     spec = {**spec, "stages": [{**spec["stages"][0], "stride": 0}, *spec["stages"][1:]]}
     explorer.change(spec=spec)
-    words = "^Block.stride must be an integer of at least 1, got 0$"
+    words = "^stage 1: Block.stride must be an integer of at least 1, got 0$"
     with pytest.raises(ValueError, match=words):
         _ = explorer.spec
     with pytest.raises(ShapeError, match=words):
         _ = explorer.rows
-    assert explorer.to_text() == "Block.stride must be an integer of at least 1, got 0"
+    assert explorer.to_text() == "stage 1: Block.stride must be an integer of at least 1, got 0"
 
 
 def test_what_it_refuses():
