@@ -140,8 +140,8 @@ function brokenRule(spec, size) { // the first, as a Misfit
     throw Error(`stage ${i + 1}: kind must be one of ${known.join(", ")}, got ${repr(stage?.kind)}`);
   });
   try {
-    spec.stages.forEach((stage, i) => inStage(i + 1, () => RULES[stage.kind](stage, i + 1)));
-    checkNetwork(spec, spec.stages.length + 1);
+    spec.stages.forEach((stage, i) => inside(`stage ${i + 1}`, () => RULES[stage.kind](stage, i + 1)));
+    inside("network", () => checkNetwork(spec, spec.stages.length + 1));
     size.forEach((side) => requireInt(0, "size", side, 1));
     return null;
   } catch (problem) {
@@ -150,12 +150,12 @@ function brokenRule(spec, size) { // the first, as a Misfit
   }
 }
 
-function inStage(number, check) { // words of a broken rule begin with the stage, as in Python
+function inside(where, check) { // words of a broken rule begin with its place, as in Python
   try {
     check();
   } catch (problem) {
     if (!(problem instanceof Misfit)) throw problem;
-    throw new Misfit(problem.at, `stage ${number}: ${problem.message}`);
+    throw new Misfit(problem.at, `${where}: ${problem.message}`);
   }
 }
 
