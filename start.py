@@ -415,7 +415,7 @@ def lab(*arguments: str) -> int:
 
 
 def check(*arguments: str) -> int:
-    """lint, and run the quick tests: two minutes, before a commit"""
+    """lint, and run the quick tests: before a commit"""
     install("lint", "test")
     quick = ("-m", "not slow and not browser and not release", "tests")
     return run_all({**lint_parts(), **test_parts(*quick, *arguments)})
