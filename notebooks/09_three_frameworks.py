@@ -891,8 +891,13 @@ runs = {}
 for framework, file in left_behind("history.json").items():
     rows = json.loads(file.read_text())["rows"]
     runs[framework] = [row["train_loss"] for row in rows]
+yardstick = runs.get("pytorch")
 for framework, losses in runs.items():
-    close = abs(losses[0] / runs["pytorch"][0] - 1) < 0.1
+    if not (losses and yardstick):
+        print(f"{framework}: no epoch ended, or none of PyTorch's;"
+              " run the cells above again")
+        continue
+    close = abs(losses[0] / yardstick[0] - 1) < 0.1
     print(f"{framework}: the loss fell: {losses[-1] < losses[0]},"
           f" first epoch within a tenth of PyTorch's: {close}")
 

@@ -113,22 +113,21 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 # ---- the order of the tests, and the notebooks
 
-QUICK = """
-import os
-os.environ["NIN_QUICK"] = "1"  # one epoch in class, as nin_lib.recipe says
-del os
-"""
-FEW_IMAGES = """
-def few_images():
+SHORT_RUNS = """
+def short_runs():
+    import os
+    os.environ["NIN_QUICK"] = "1"  # one epoch in class, as nin_lib.recipe says
     from dataclasses import replace
-    from nin_lib import data
-    whole = data.load
-    def load(*arguments, **options):
-        images = whole(*arguments, **options)
-        return replace(images, train=images.train.first(640))
-    data.load = load
-few_images()
-del few_images
+    from nin_lib import train
+
+    class ShortRun(train.Run):
+        def __init__(self, model, data, *more):
+            few = replace(data, train=data.train.first(640), val=data.val.first(200))
+            super().__init__(model, few, *more)
+
+    train.Run = ShortRun
+short_runs()
+del short_runs
 """
 
 
@@ -152,7 +151,7 @@ def pytest_collection_modifyitems(config, items):
                 cell.add_marker(pytest.mark.release)
         elif path.suffix == ".ipynb":
             again = second_run(tests) if path.parent == ROOT / "notebooks" else ()
-            files[path] = [extra_cell(tests[0], "one epoch in class", QUICK), *tests, *again]
+            files[path] = [extra_cell(tests[0], "short runs", SHORT_RUNS), *tests, *again]
     items[:] = [item for path in sorted(files, key=turn) for item in files[path]]
 
 
@@ -163,11 +162,10 @@ def turn(path):
 
 
 def second_run(cells):
-    """The cells of a notebook once more, as a reader may run them, with a tenth of the images.
+    """The cells of a notebook once more, as a reader may run them.
 
     nbval compares outputs in the first run. In the second one a cell has to run, no more.
     """
-    yield extra_cell(cells[0], "few images from here on", FEW_IMAGES)
     for it in cells:
         yield extra_cell(it, f"{it.name}, second run", it.cell, it.options)
 

@@ -18,7 +18,9 @@ from common import ROOT
 
 from nin_lib.widgets.base import delivered
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -128,6 +130,21 @@ def browser_page(browser, **options):
         context.close()
 
 
+@contextmanager
+def watched_page(browser, **options):
+    """A page whose errors include what it writes to the console and what it can't fetch."""
+    with browser_page(browser, **options) as (page, others, errors):
+        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        page.on("requestfailed", lambda request: errors.append(f"failed: {request.url}"))
+        yield page, others, errors
+
+
+def in_the_dark(page) -> None:
+    """Switch the system to dark mode, which a page of the book follows."""
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("document.documentElement.dataset.theme == 'dark'")
+
+
 def open_notebook(page, address: str, name: str) -> None:
     page.goto(f"{address}/doc/tree/{name}")
     page.locator("#jp-main-statusbar", has_text="| Idle").wait_for()  # the kernel answers
@@ -161,9 +178,9 @@ def still_asleep(page, seconds=20):
     return sleeping.count()
 
 
-# Of the coloured words of programs, thousands on a page, one of each kind stays: of its colour, its
-# type, what is behind it, and whether it is shown. The others become plain text, because axe-core
-# judges each element's contrast with all elements that it may overlap.
+# Of the coloured words of programs, thousands on a page, one of each kind stays: of its class, its
+# colour and type, what it stands in and on, and whether it is shown. The others become plain text,
+# because axe-core judges each element's contrast with all elements that it may overlap.
 ONE_OF_EACH_KIND = """() => {
   const behind = (it) => {
     const colour = it ? getComputedStyle(it).backgroundColor : "";
@@ -172,16 +189,21 @@ ONE_OF_EACH_KIND = """() => {
   const seen = new Set();
   for (const it of document.querySelectorAll("pre span:not(:has(*))")) {
     const { color, fontWeight, fontStyle } = getComputedStyle(it);
-    const kind = [color, fontWeight, fontStyle, behind(it), it.checkVisibility()].join();
+    const place = it.closest("pre").parentElement.className;
+    const looks = [color, fontWeight, fontStyle, behind(it), it.checkVisibility()];
+    const kind = [it.className, place, ...looks].join();
     if (seen.has(kind)) it.replaceWith(...it.childNodes);
     seen.add(kind);
   }
   for (const pre of document.querySelectorAll("pre")) pre.normalize();
 }"""
+CONTRAST = "color-contrast"  # axe-core's name of the rule, which takes it most of its time
 
 
-def accessibility(page, selector: str, out_of_sight: bool = False) -> list[str]:
+def accessibility(page, selector: str, out_of_sight: bool = False, rules: str = "all") -> list[str]:
     """What axe-core finds wrong inside `selector`, and every contrast it could not decide.
+
+    `rules`: "all", "contrast" or "all but contrast".
 
     The page is changed: repeated colours of programs go. In a drawing axe-core can't tell what is
     behind a text. In an instrument that is what is behind all other text, so such a text must have
@@ -193,6 +215,11 @@ def accessibility(page, selector: str, out_of_sight: bool = False) -> list[str]:
 
     page.evaluate(ONE_OF_EACH_KIND)
     every = {"resultTypes": ["violations", "incomplete"]}  # else one element stands for all
+    every |= {
+        "all": {},
+        "contrast": {"runOnly": {"type": "rule", "values": [CONTRAST]}},
+        "all but contrast": {"rules": {CONTRAST: {"enabled": False}}},
+    }[rules]
     where = {"include": [[selector]], "exclude": [["svg"]]}
     found = Axe().run(page, context=where, options=every).response
     assert found["passes"], f"axe-core looked at nothing in {selector}"
@@ -206,7 +233,7 @@ def accessibility(page, selector: str, out_of_sight: bool = False) -> list[str]:
         (rule, node)
         for rule in found["incomplete"]
         for node in rule["nodes"]
-        if rule["id"] != "color-contrast" or not reasons(node) <= passed_over
+        if rule["id"] != CONTRAST or not reasons(node) <= passed_over
     ]
     return strange + [
         f"{rule['id']}: {node['html'][:200]} {node.get('failureSummary', '')}"

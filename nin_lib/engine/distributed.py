@@ -98,7 +98,8 @@ def local_device(device: str | None) -> str | None:
     """The device of this process: `device` itself, or under torchrun this rank's share of it.
 
     Under torchrun "cuda" is this rank's own GPU, and None is that too if there are GPUs, else the
-    CPU. Raises `ValueError` for devices that PyTorch can't train on in several processes.
+    CPU. Raises `ValueError` for devices that PyTorch can't train on in several processes, and for
+    more processes than there are GPUs.
     """
     if not launched():
         return device
@@ -109,24 +110,37 @@ def local_device(device: str | None) -> str | None:
             "PyTorch can't average gradients over processes on it"
         )
     if device == "cuda" or (device is None and torch.cuda.is_available()):
+        require_a_gpu_each()
         return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     return device or "cpu"
+
+
+def require_a_gpu_each() -> None:
+    """Raise `ValueError`, in every process, if this machine has fewer GPUs than processes."""
+    processes, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    if processes > gpus:
+        raise ValueError(
+            "device must be 'cpu' where there are more processes than GPUs, got 'cuda' "
+            f"(on this machine, processes: {processes}, GPUs: {gpus})"
+        )
 
 
 @contextmanager
 def team(device: str = "cpu") -> Iterator[Team]:
     """The team of this process: joined here when torchrun started it and nobody has joined yet.
 
-    Raises `ValueError` for a device that several processes can't use.
+    Raises `ValueError` for a device that several processes can't use, or not all of them.
     """
     if not launched():
         yield ALONE
         return
     on_gpu = device.startswith("cuda")
     own = local_device(device)
+    joins_here = not distributed.is_initialized()
+    if on_gpu and joins_here:
+        require_a_gpu_each()  # also where a plan names a GPU: NCCL refuses to share one
     if on_gpu:
         torch.cuda.set_device(own)
-    joins_here = not distributed.is_initialized()
     if joins_here:
         store, rank, size = next(distributed.rendezvous("env://"))
         store = distributed.PrefixStore(f"team {next(TEAMS)}", store)  # no traces of earlier teams

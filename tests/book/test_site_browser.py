@@ -5,25 +5,24 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
-from harness import accessibility, browser_page, still_asleep
+from harness import accessibility, browser_page, in_the_dark, still_asleep, watched_page
 
-# The first is so high that nothing in the side bar has to be scrolled to; what is out of sight on a
-# phone was seen there.
-WINDOWS = ({"width": 1280, "height": 2400}, {"width": 390, "height": 900})
 FIRST_VISIT = 1_500_000  # bytes over the wire, compressed
 
 
 def pages(book):
     """Paths of the pages, from the folder of the book."""
     found = [path.relative_to(book).as_posix() for path in sorted(book.rglob("*.html"))]
-    return [path for path in found if not path.startswith("_") and path != "search.html"]
+    # index.html leads to book/index.html at once; that it does is tested below.
+    without = ("search.html", "index.html")
+    return [path for path in found if not path.startswith("_") and path not in without]
 
 
 @pytest.mark.timeout(120)
 def test_every_link_inside_the_site_leads_somewhere(book):
     soups = {
         path: BeautifulSoup((book / path).read_text(encoding="utf-8"), "html.parser")
-        for path in [*pages(book), "search.html"]
+        for path in [*pages(book), "search.html", "index.html"]
     }
     anchors = {path: {it["id"] for it in soup.select("[id]")} for path, soup in soups.items()}
     dead, links = [], 0
@@ -41,30 +40,50 @@ def test_every_link_inside_the_site_leads_somewhere(book):
     assert dead == []
 
 
+def open_page(page, site, path, errors):
+    """Go there; what is wrong without looking closely."""
+    page.goto(f"{site}/{path}", wait_until="load")
+    sleeping = still_asleep(page)
+    faults = list(errors)
+    if sleeping:
+        faults.append(f"{sleeping} instruments did not come to life")
+    if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        faults.append("wider than the window")
+    return faults
+
+
 @pytest.mark.browser
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_is_clean(book, site, playwright, scheme):
+def test_every_page_is_clean_in_both_themes(book, site, playwright):
     faults = []
-    with browser_page(playwright, color_scheme=scheme) as (page, others, errors):
-        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-        page.on("requestfailed", lambda request: errors.append(f"failed: {request.url}"))
+    # So high that nothing in the side bar has to be scrolled to.
+    tall = {"width": 1280, "height": 2400}
+    with watched_page(playwright, viewport=tall) as (page, others, errors):
         for path in pages(book):
-            for window in WINDOWS:
-                width = window["width"]
-                page.set_viewport_size(window)
-                page.goto(f"{site}/{path}", wait_until="load")
-                sleeping = still_asleep(page)
-                here = f"{path}, {scheme}, {width}: "
-                faults += [here + fault for fault in errors]
-                errors.clear()
-                if sleeping:
-                    faults.append(f"{here}{sleeping} instruments did not come to life")
-                if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-                    faults.append(f"{here}wider than the window")
-                faults += [here + fault for fault in accessibility(page, "html", width == 390)]
-                errors.clear()  # axe-core asks for style sheets of its own accord
+            page.emulate_media(color_scheme="light")
+            found = open_page(page, site, path, errors) + accessibility(page, "html")
+            in_the_dark(page)
+            found += accessibility(page, "html", rules="contrast")
+            faults += [f"{path}: {fault}" for fault in found]
+            errors.clear()  # axe-core asks for style sheets of its own accord
+    assert others == []
+    assert faults == []
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_every_page_is_clean_on_a_phone(book, site, playwright):
+    """In dark mode; all colours were judged on the wide page."""
+    faults = []
+    phone = dict(color_scheme="dark", viewport={"width": 390, "height": 900})
+    with watched_page(playwright, **phone) as (page, others, errors):
+        for path in pages(book):
+            found = open_page(page, site, path, errors)
+            found += accessibility(page, "html", rules="all but contrast")
+            faults += [f"{path}: {fault}" for fault in found]
+            errors.clear()
     assert others == []
     assert faults == []
 
@@ -123,7 +142,8 @@ def test_the_keyboard_is_seen_on_every_button(site, playwright, width):
 @pytest.mark.timeout(60)
 def test_the_front_page_shows_the_explorer_in_one_screen(site, playwright):
     with browser_page(playwright, viewport={"width": 1280, "height": 800}) as (page, _, _):
-        page.goto(f"{site}/book/index.html", wait_until="load")
+        page.goto(f"{site}/", wait_until="commit")
+        page.wait_for_url(f"{site}/book/index.html", wait_until="load")
         assert still_asleep(page) == 0
         for part in ("a:has-text('Begin')", "nin-shape-flow .volumes svg"):
             box = page.locator(f"article {part}").first.bounding_box()

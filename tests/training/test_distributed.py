@@ -14,7 +14,7 @@ from tiny_runs import CPU, few, run
 
 from nin_lib.engine import checkpoint
 from nin_lib.engine.checkpoint import CheckpointError, read
-from nin_lib.engine.distributed import Team, launched, local_device
+from nin_lib.engine.distributed import Team, launched, local_device, team
 
 HERE = Path(__file__).parent
 CASES = range(5)  # of two_ranks.CASES
@@ -171,10 +171,10 @@ def test_flags_are_exchanged_while_the_next_step_is_computed(monkeypatch):
         return Exchange()
 
     monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
-    team = Team(1, 2, "control")
-    assert not team.any(False) and not waited
-    assert [team.any(flag) for flag in (True, False, False)] == [False, True, False]
-    assert len(waited) == 3 and not team.settle() and len(waited) == 4
+    ranks = Team(1, 2, "control")
+    assert not ranks.any(False) and not waited
+    assert [ranks.any(flag) for flag in (True, False, False)] == [False, True, False]
+    assert len(waited) == 3 and not ranks.settle() and len(waited) == 4
 
 
 def test_each_process_takes_its_own_gpu(monkeypatch):
@@ -182,6 +182,18 @@ def test_each_process_takes_its_own_gpu(monkeypatch):
     assert not launched() and local_device("cuda") == "cuda" and local_device(None) is None
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("LOCAL_RANK", "3")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     assert launched() and local_device("cuda") == "cuda:3" and local_device("cpu") == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert local_device(None) == "cuda:3"
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0"])
+def test_more_processes_than_gpus_are_refused_in_each_of_them(monkeypatch, device):
+    """Also in the first one, which would wait for the others for ever."""
+    for name, value in (("WORLD_SIZE", "2"), ("LOCAL_WORLD_SIZE", "2"), ("LOCAL_RANK", "0")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match=r"got 'cuda' \(.*processes: 2, GPUs: 1\)"):
+        with team(device):
+            pass
