@@ -41,9 +41,9 @@ from torch import nn
 from nin_lib import network
 from nin_lib import torch as nin
 from nin_lib.data import load
-from nin_lib.engine.device import Plan
 from nin_lib.history import EpochEnd, Event, Step
 from nin_lib.recipe import RECIPES, SIZES
+from nin_lib.runtime.plan import ExecutionPlan
 from nin_lib.spec import Dropout, Network
 from nin_lib.train import fit, predict
 
@@ -88,7 +88,7 @@ def one_run(arm: str, seed: int) -> Row:
     if "NORM" in changes:
         normalise(model)
     size, data = SIZES["class"], load(SIZES["class"].data)
-    plan = Plan("cpu", keep_memory=True)
+    plan = ExecutionPlan("cpu", keep_memory=True)
     losses: list[float] = []
     epochs: list[Row] = []
 
@@ -104,7 +104,7 @@ def one_run(arm: str, seed: int) -> Row:
         about = fit(
             model, data, how, epochs=EPOCHS, batch_size=size.batch_size, seed=seed,
             plan=plan, observers=[watch],
-        ).about["plan"]  # fmt: skip
+        ).about.plan  # fmt: skip
     except FloatingPointError as error:
         problem = str(error)
     means = [

@@ -34,9 +34,9 @@ def steps(seconds: float) -> list[float]:
     from nin_lib import network
     from nin_lib import torch as nin
     from nin_lib.data import load
-    from nin_lib.engine.interrupt import Interrupted
     from nin_lib.history import Event, Step
     from nin_lib.recipe import SIZES, recipe
+    from nin_lib.runtime.interrupt import Interrupted
     from nin_lib.train import fit
 
     size, how, ends = SIZES["class"], recipe("default"), []
@@ -95,9 +95,9 @@ def main() -> None:
         print(json.dumps([round(seconds, 4) for seconds in steps(SECONDS)]))
         return
     if not options.table:
-        from nin_lib.engine.device import plan
+        from nin_lib.runtime.plan import choose_plan
 
-        about = plan().about() | {"cores": os.cpu_count(), "system": platform.platform()}
+        about = choose_plan().about() | {"cores": os.cpu_count(), "system": platform.platform()}
         rounds = []
         for _ in range(ROUNDS):
             rounds.append({c: {t: round(measure(c, t), 4) for t in THREADS} for c in COMPANY})

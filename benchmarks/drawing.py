@@ -1,6 +1,6 @@
-"""How long an instrument takes to redraw itself, in a headless Chromium.
+"""How long a widget takes to redraw itself, in a headless Chromium.
 
-`python benchmarks/drawing.py [name ...]` measures the instruments of `EXAMPLES` and writes
+`python benchmarks/drawing.py [name ...]` measures the widgets of `EXAMPLES` and writes
 results/drawing.json. The rule: 95 of 100 redraws take less than 16 ms, a frame at 60 a second.
 Measured is the work of the page between a change and the pixels, script, styles and layout; not
 the pixels themselves, which a headless browser draws in another way.
@@ -87,7 +87,7 @@ def class_maps() -> Any:
     return ClassMaps()
 
 
-# By name: a function that gives the instrument, and JavaScript that, given its `element`, gives a
+# By name: a function that gives the widget, and JavaScript that, given its `element`, gives a
 # function (i, redraws) which makes the change number i of so many.
 EXAMPLES: dict[str, tuple[Callable[[], Any], str]] = {
     "live_curves": (

@@ -43,7 +43,7 @@ def peaks(batch_size: int, number: int) -> Row:
         nin.build(network(size.network), how, number), few, how, epochs=1,
         batch_size=batch_size, input_size=size.input_size, observers=[look],
     )  # fmt: skip
-    plan = history.about["plan"]
+    plan = history.about.plan
     return found | dict(with_evaluation_mb=peak_mb(), steps=STEPS, held_out=HELD_OUT, plan=plan)
 
 

@@ -39,11 +39,11 @@ from nin_lib import network
 from nin_lib import torch as nin
 from nin_lib.collapse import CollapseMonitor
 from nin_lib.data import CLASSES, load
-from nin_lib.engine.device import plan
 from nin_lib.history import COLUMNS, EpochEnd, Event, History, Step
+from nin_lib.progress import default as progress
 from nin_lib.recipe import RECIPES, SIZES
+from nin_lib.runtime.plan import choose_plan
 from nin_lib.train import evaluate, fit, predict
-from nin_lib.watch import default as progress
 
 RESULTS = Path(__file__).parent / "results" / "full_runs.jsonl"
 RECORDED = Path(__file__).parents[1] / "nin_lib" / "recorded"
@@ -57,7 +57,7 @@ WINDOW = 20  # steps in one point of the stored curves
 def one_run(arm: str, seed: int, keep: Path, resume: str = "exact") -> Row:
     """Train one network, or go on with it. Raises `SystemExit` when it is interrupted."""
     centre, changes = ARMS[arm]
-    how, data, machine = replace(RECIPES[centre], **changes), load(SIZE.data), plan()
+    how, data, machine = replace(RECIPES[centre], **changes), load(SIZE.data), choose_plan()
     model = nin.build(network(SIZE.network), how, seed)
     folder = keep / f"{arm}, seed {seed}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def one_run(arm: str, seed: int, keep: Path, resume: str = "exact") -> Row:
         )  # fmt: skip
         if len(history.rows) < SIZE.epochs:
             raise SystemExit("interrupted; started again, the run goes on")
-        about, rows = history.about, history.rows
+        about, rows = history.about.to_dict(), history.rows
     except FloatingPointError as error:
         problem = str(error)
     test = evaluate(model, data.test, SIZE.input_size, plan=machine)

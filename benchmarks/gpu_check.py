@@ -40,12 +40,13 @@ try:
     from nin_lib import network
     from nin_lib import torch as nin
     from nin_lib.data import Dataset, load
-    from nin_lib.engine import keep
-    from nin_lib.engine.device import PRECISIONS, Plan, plan
     from nin_lib.history import Event, History, Step
     from nin_lib.recipe import recipe
-    from nin_lib.spec import Dropout
-    from nin_lib.train import evaluate, fit, predict, to_input
+    from nin_lib.runtime import checkpointer
+    from nin_lib.runtime.dataset import to_input
+    from nin_lib.runtime.plan import PRECISIONS, ExecutionPlan, choose_plan
+    from nin_lib.spec import Block, Dropout, Network
+    from nin_lib.train import evaluate, fit, predict
 except ModuleNotFoundError as missing:
     raise SystemExit(f"{missing.name} is not installed: python -m pip install -e .") from None
 
@@ -68,8 +69,10 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Length:
-    """How much is trained: images and batch size at both sizes, and rounds of the speed test."""
+    """What is trained and for how long: networks, images, batch sizes, rounds of the speed test."""
 
+    class_net: Network
+    full_net: Network
     class_images: int
     class_batch: int
     full_images: int
@@ -77,8 +80,9 @@ class Length:
     rounds: int
 
 
-LONG = Length(5_000, 64, 2_560, 128, 5)
-SHORT = Length(320, 32, 8, 4, 2)
+TINY = Network((Block(3, (6, 8), stride=3), Dropout(0.1), Block(3, (10, 10))), input_size=28)
+LONG = Length(network("paper-mnist"), network("chapter"), 5_000, 64, 2_560, 128, 5)
+SHORT = Length(TINY, TINY, 3_000, 16, 16, 8, 2)  # float16 is slow on a processor
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,10 @@ class Check:
 
     device: str
     length: Length
+
+    def options(self) -> list[str]:
+        """What a process of its own is told."""
+        return ["--device", self.device, *(["--short"] if self.length is SHORT else [])]
 
     @property
     def gpu(self) -> bool:
@@ -97,11 +105,11 @@ class Check:
         length = self.length
         return {
             "class": dict(
-                net=network("paper-mnist"), images=length.class_images,
+                net=length.class_net, images=length.class_images,
                 batch_size=length.class_batch, input_size=None,
             ),
             "full": dict(
-                net=network("chapter"), images=length.full_images,
+                net=length.full_net, images=length.full_images,
                 batch_size=length.full_batch, input_size=224,
             ),
         }  # fmt: skip
@@ -119,7 +127,7 @@ def precisions(check: Check) -> Found:
     for size, how in check.sizes().items():
         data = few(how["images"])
         for precision in PRECISIONS:
-            chosen = plan(check.device, precision)
+            chosen = choose_plan(check.device, precision)
             model = nin.build(how["net"], recipe("default"))
             name = f"{size}, {precision}"
             off = distance_from_cpu(model, data, how["input_size"], chosen)
@@ -151,7 +159,7 @@ def skipped_step(check: Check) -> Found:
             same = all(torch.equal(value, start[name]) for name, value in now.items())
             seen.append((same, all(bool(value.isfinite().all()) for value in now.values())))
 
-    half = plan(check.device, "float16")
+    half = choose_plan(check.device, "float16")
     how = replace(recipe("default"), clip=1.0)
     # 640 images in batches of 16: 40 steps, by which the scale has come down far enough.
     try:
@@ -169,14 +177,14 @@ def killed_and_resumed(check: Check) -> Found:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         whole, broken = folder / "whole", folder / "broken"
-        child("--life", whole, "--device", check.device)
-        killed = child("--life", broken, "--device", check.device, "--kill-at", "13", fine=False)
+        child("--life", whole, *check.options())
+        killed = child("--life", broken, *check.options(), "--kill-at", "13", fine=False)
         require(killed == -signal.SIGKILL, f"the process was not killed, it ended with {killed}")
         require((broken / "checkpoint.safetensors").exists(), "it left no checkpoint")
-        child("--life", broken, "--device", check.device)
+        child("--life", broken, *check.options())
         first = int((broken / "first_step.txt").read_text().split()[-1])
         require(1 < first <= 13, f"the second process began with step {first}")
-        for file in keep.RESULTS:
+        for file in checkpointer.RESULTS:
             same = (whole / file).read_bytes() == (broken / file).read_bytes()
             require(same, f"{file} differs from that of a run that was not killed")
     return dict(killed_at=13, first_step_of_the_second_process=first)
@@ -191,9 +199,9 @@ def several_processes(check: Check) -> Found:
         raise NotPossible("this PyTorch has no torch.distributed")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        child("--rank", folder, "--device", check.device)
+        child("--rank", folder, *check.options())
         together = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={SHARES}"]
-        child("--rank", folder, "--device", check.device, start=together)
+        child("--rank", folder, *check.options(), start=together)
         alone, both = (torch.load(folder / f"weights {n}.pt") for n in (1, SHARES))
         about = json.loads((folder / f"about {SHARES}.json").read_text())
     if check.gpu and torch.cuda.device_count() < SHARES:
@@ -210,7 +218,7 @@ def memory(check: Check) -> Found:
     """Peak of a step at full size; all of it comes back; too little is answered with advice."""
     if not check.gpu:
         raise NotPossible("PyTorch counts and limits memory on CUDA only")
-    how, chosen = check.sizes()["full"], plan(check.device)
+    how, chosen = check.sizes()["full"], choose_plan(check.device)
     data = few(2 * how["batch_size"])
     torch.cuda.empty_cache()
     before = torch.cuda.memory_allocated()
@@ -254,7 +262,7 @@ def speed(check: Check) -> Found:
         images_per_second=speeds,
         median={name: statistics.median(rounds) for name, rounds in speeds.items()},
         ours_to_plain=statistics.median(ours / plain for ours, plain in pairs),
-        plan=str(plan(check.device)),
+        plan=str(choose_plan(check.device)),
     )
 
 
@@ -268,7 +276,7 @@ def live_curves(check: Check) -> Found:
     curves = LiveCurves()
     model = nin.build(how["net"], recipe("default"))
     with contextlib.redirect_stdout(io.StringIO()):
-        history = run(model, few(how["images"]), how, plan(check.device), [curves])
+        history = run(model, few(how["images"]), how, choose_plan(check.device), [curves])
     text, row = curves.to_text(), history.rows[-1]
     for name in ("train_loss", "val_loss", "val_accuracy"):
         require(f"{row[name]:.3f}" in text, f"{name} {row[name]:.3f} is not in the curves:\n{text}")
@@ -300,7 +308,7 @@ def few(images: int) -> Dataset:
 
 
 def run(
-    model: nn.Module, data: Dataset, how: dict[str, Any], plan: Plan, observers: Any = ()
+    model: nn.Module, data: Dataset, how: dict[str, Any], plan: ExecutionPlan, observers: Any = ()
 ) -> History:
     small = replace(data, val=data.val.first(2 * how["batch_size"]))
     return fit(
@@ -313,15 +321,17 @@ def weights(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
 
 
-def loss_of(model: nn.Module, data: Dataset, how: dict[str, Any], plan: Plan) -> float:
+def loss_of(model: nn.Module, data: Dataset, how: dict[str, Any], plan: ExecutionPlan) -> float:
     return evaluate(model, data.val.first(64), how["input_size"], 32, plan)[0]
 
 
-def distance_from_cpu(model: nn.Module, data: Dataset, input_size: int | None, plan: Plan) -> float:
+def distance_from_cpu(
+    model: nn.Module, data: Dataset, input_size: int | None, plan: ExecutionPlan
+) -> float:
     """Largest difference of two logits, as a share of the largest logit."""
     images = data.val.first(16)
     here = predict(model, images, input_size, 16, plan)
-    there = predict(model, images, input_size, 16, Plan("cpu", channels_last=False))
+    there = predict(model, images, input_size, 16, ExecutionPlan("cpu", channels_last=False))
     return float(np.abs(here - there).max() / np.abs(there).max())
 
 
@@ -343,7 +353,7 @@ def fit_seconds(check: Check, data: Dataset, how: dict[str, Any]) -> float:
 
     steps = math.ceil(len(data.train) / how["batch_size"])
     model = nin.build(how["net"], recipe("published"))
-    run(model, data, how, plan(check.device), [clock])
+    run(model, data, how, choose_plan(check.device), [clock])
     return times[1] - times[0]
 
 
@@ -378,11 +388,11 @@ def child(option: str, folder: Path, *more: str, start: Any = (), fine: bool = T
     return done.returncode
 
 
-def life(folder: Path, device: str, kill_at: int | None) -> None:
+def life(folder: Path, check: Check, kill_at: int | None) -> None:
     """One life of a run with dropout: 20 steps in two epochs, a checkpoint after each step."""
     torch.backends.cudnn.deterministic = True
     folder.mkdir(exist_ok=True)
-    keep.SECONDS = 0.0
+    checkpointer.SECONDS = 0.0
 
     def look(event: Event) -> None:
         if not isinstance(event, Step):
@@ -393,34 +403,34 @@ def life(folder: Path, device: str, kill_at: int | None) -> None:
         if event.step == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    model = nin.build(network("paper-mnist"), recipe("default"))
+    model = nin.build(check.length.class_net, recipe("default"))
     fit(
         model, few(320), recipe("default"), epochs=2, batch_size=32,
-        plan=plan(device), observers=[look], out=folder,
+        plan=choose_plan(check.device), observers=[look], out=folder,
     )  # fmt: skip
 
 
-def rank(folder: Path, device: str) -> None:
+def rank(folder: Path, check: Check) -> None:
     """One of several processes, or a single one: train, and write weights and what happened."""
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     about: Found = dict(processes=processes, refused=None, backend=None)
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    spec = network("paper-mnist")
+    spec = check.length.class_net
     spec = replace(spec, stages=[stage for stage in spec.stages if type(stage) is not Dropout])
     how = replace(recipe("default"), clip=None, learning_rate=0.02)
 
     def train(device: str) -> nn.Module:
         model = nin.build(spec, how)
-        fit(model, few(96), how, epochs=1, batch_size=32, plan=Plan(device), observers=[])
+        fit(model, few(96), how, epochs=1, batch_size=32, plan=ExecutionPlan(device), observers=[])
         return model
 
     try:
-        model = train(device)
+        model = train(check.device)
     except ValueError as error:
         about["refused"] = str(error)
         torch.distributed.init_process_group("gloo")
         about["backend"] = "gloo"
-        model = train(f"{device}:0")
+        model = train(f"{check.device}:0")
     if int(os.environ.get("RANK", "0")) == 0:
         torch.save(weights(model), folder / f"weights {processes}.pt")
         (folder / f"about {processes}.json").write_text(json.dumps(about))
@@ -446,7 +456,7 @@ def run_section(section: Callable[[Check], Found], check: Check) -> Found:
 def about_machine(device: str) -> Found:
     found = dict(
         date=datetime.now(UTC).isoformat(timespec="minutes"),
-        device=device, name=Plan(device).processor, system=platform.platform(),
+        device=device, name=ExecutionPlan(device).processor, system=platform.platform(),
         python=platform.python_version(), torch=torch.__version__, numpy=np.__version__,
     )  # fmt: skip
     if torch.device(device).type == "cuda":
@@ -480,17 +490,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kill-at", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--rank", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    check = Check(options.device, SHORT if options.short else LONG)
     if options.life:
-        life(options.life, options.device, options.kill_at)
+        life(options.life, check, options.kill_at)
         return 0
     if options.rank:
-        rank(options.rank, options.device)
+        rank(options.rank, check)
         return 0
     try:
-        plan(options.device)
+        choose_plan(options.device)
     except ValueError as error:
         parser.error(f"{error}\nOn a machine without a GPU: --device cpu --short")
-    check = Check(options.device, SHORT if options.short else LONG)
     failed = 0
     for name, row in results(check, options.out, options.only):
         reason = f": {row['reason']}" if "reason" in row else ""

@@ -57,7 +57,7 @@ def live_run(seed: int) -> Row:
         val_loss=[round(row, 4) for row in history.column("val_loss")],
         dead=dead,
         plateau=causes,
-        plan=history.about["plan"],
+        plan=history.about.plan,
     )
 
 

@@ -19,9 +19,9 @@ from training import DATA, hardware
 from nin_lib import network
 from nin_lib import torch as nin
 from nin_lib.data import load
-from nin_lib.engine.device import plan
 from nin_lib.history import Event, Step
 from nin_lib.recipe import RECIPES, recipe
+from nin_lib.runtime.plan import choose_plan
 from nin_lib.train import fit
 
 OUT = Path(__file__).parent / "results" / "profile_step.txt"
@@ -53,7 +53,7 @@ def report(watch: profile, options: argparse.Namespace) -> str:
     flags = " ".join(flag for flag, there in (machine["flags"] or {}).items() if there)
     head = (
         f"{machine['processor']} ({flags}), {torch.get_num_threads()} threads, "
-        f"torch {torch.__version__}\nplan by rule: {plan()}; recipe {options.recipe}, batch "
+        f"torch {torch.__version__}\nplan by rule: {choose_plan()}; recipe {options.recipe}, batch "
         f"{options.batch_size}, {options.steps} steps: all times and counts are their sum\n"
     )
     rows = watch.key_averages()

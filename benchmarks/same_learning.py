@@ -26,18 +26,18 @@ def class_run(way: str, seed: int) -> Row:
     from nin_lib import network
     from nin_lib import torch as nin
     from nin_lib.data import load
-    from nin_lib.engine.device import Plan
     from nin_lib.recipe import SIZES
+    from nin_lib.runtime.plan import ExecutionPlan
     from nin_lib.train import fit
 
     size, how = SIZES["class"], SLOWER_DEFAULT
     model = nin.build(network(size.network), how, seed)
     history = fit(
         model, load(size.data), how, epochs=size.epochs, batch_size=size.batch_size, seed=seed,
-        plan=Plan("cpu", **WAYS[way]), observers=[],
+        plan=ExecutionPlan("cpu", **WAYS[way]), observers=[],
     )  # fmt: skip
     curve = [round(row, 4) for row in history.column("val_accuracy")]
-    return dict(val_accuracy=curve, plan=history.about["plan"])
+    return dict(val_accuracy=curve, plan=history.about.plan)
 
 
 def table(runs: list[Row]) -> str:

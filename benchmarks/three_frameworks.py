@@ -53,12 +53,12 @@ def held_out_curve(framework: str, seed: int) -> list[float]:
 def in_torch(spec: Any, first: Any, data: Any, how: Any, plan: Any) -> Any:
     from nin_lib import torch as nin
     from nin_lib import weights
-    from nin_lib.engine.device import Plan
+    from nin_lib.runtime.plan import ExecutionPlan
     from nin_lib.train import fit
 
     model = nin.NiN(spec)
     weights.to_torch(model, first)
-    return fit(model, data, how, plan=Plan("cpu"), **plan)
+    return fit(model, data, how, plan=ExecutionPlan("cpu"), **plan)
 
 
 def in_keras(spec: Any, first: Any, data: Any, how: Any, plan: Any) -> Any:

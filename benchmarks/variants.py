@@ -68,14 +68,15 @@ def class_run(variant: str, seed: int) -> Row:
     from nin_lib import torch as nin
     from nin_lib import totals
     from nin_lib.data import load
-    from nin_lib.engine.device import Plan
+    from nin_lib.runtime.plan import ExecutionPlan
     from nin_lib.train import fit
 
     (spec, rate), size = VARIANTS[variant], SIZES["class"]
     how = replace(recipe("default"), learning_rate=rate)
     history = fit(
         nin.build(spec, how, seed), load(size.data), how, epochs=size.epochs,
-        batch_size=size.batch_size, seed=seed, plan=Plan("cpu", keep_memory=True), observers=[],
+        batch_size=size.batch_size, seed=seed, plan=ExecutionPlan("cpu", keep_memory=True),
+        observers=[],
     )  # fmt: skip
     return dict(
         parameters=totals(spec).parameters,

@@ -63,7 +63,7 @@ def share_in_a_kernel() -> float:
 
 
 def main() -> None:
-    from nin_lib.watch import ProgressBar
+    from nin_lib.progress import ProgressBar
 
     found = {
         "live curves in a kernel": share_in_a_kernel(),

@@ -28,7 +28,7 @@ from nin_lib import torch as nin
 from nin_lib.check import check
 from nin_lib.data import CLASSES, load
 from nin_lib.recorded import trained, variants
-from nin_lib.train import to_input
+from nin_lib.runtime.dataset import to_input
 
 _ = torch.manual_seed(0)
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from .data import Split, as_array
 from .flow import shape_flow
-from .spec import Block, Dropout, Network, require_int
+from .spec import Block, Dropout, Network
+from .validation import require_int
 
 if TYPE_CHECKING:
     from .torch import NiN
@@ -31,15 +32,15 @@ def class_maps(
     """
     import torch
 
-    from .engine.restore import left_as_found
-    from .train import to_input
+    from .runtime.dataset import to_input
+    from .runtime.preserve import preserve_placement
 
     batch_size = require_int("batch_size", batch_size, 1)
     device = next(model.parameters()).device
     pixels = torch.tensor(as_array("images", images))
     if pixels.is_floating_point():
         pixels = pixels.float()  # here, because an Apple GPU has no 64-bit numbers
-    with left_as_found(model), torch.no_grad():
+    with preserve_placement(model), torch.no_grad():
         model.eval()
         parts = [
             model.maps(to_input(batch.to(device), input_size)).float().cpu()

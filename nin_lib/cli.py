@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from . import __version__
 from .flow import text_table, totals
@@ -128,7 +128,7 @@ def show_shapes(options: argparse.Namespace) -> None:
 
 def show_data(options: argparse.Namespace) -> None:
     from .data import find_full, load
-    from .engine.download import download_full
+    from .download import download_full
 
     found = download_full(options.folder) if options.download else find_full(options.folder)
     for name in ("mini", "full") if found else ("mini",):
@@ -146,18 +146,20 @@ def run_training(options: argparse.Namespace) -> int:
     seed = 0 if options.seed is None else options.seed
     import torch
 
+    from . import progress
     from . import torch as nin
     from .data import load
-    from .engine.device import fastest, plan
-    from .engine.distributed import launched, local_device, team
-    from .train import evaluate, fit, to_input
+    from .runtime.dataset import to_input
+    from .runtime.plan import choose_plan, fastest
+    from .runtime.workers import join_workers, launched, local_device
+    from .train import evaluate, fit
 
     if options.tune and launched():
         raise ValueError(
             "--tune is for one process: several would time, and choose, each for itself; "
             "give --precision in its place"
         )
-    chosen = plan(local_device(options.device), options.precision, options.compile)
+    chosen = choose_plan(local_device(options.device), options.precision, options.compile)
     chosen = replace(chosen, **kept)
     data = load(size.data, options.folder, options.download)
     model = nin.build(network(size.network), how, seed)
@@ -168,9 +170,11 @@ def run_training(options: argparse.Namespace) -> int:
     notes = {"size": options.size or "class", "recipe": options.recipe or "default"}
     if options.folder:
         notes["folder"] = str(options.folder.absolute())
-    resume = "never" if options.overwrite else "anyway" if options.anyway else "exact"
-    with team(chosen.device) as ranks:
-        if ranks.leads:
+    resume: Literal["exact", "anyway", "never"] = "anyway" if options.anyway else "exact"
+    if options.overwrite:
+        resume = "never"
+    with join_workers(chosen.device) as workers:
+        if workers.leads:
             what = f"{size.network} on {data.name} Fashion-MNIST"
             print(f"{what}, recipe {notes['recipe']}: {chosen}")
         history = fit(
@@ -178,14 +182,14 @@ def run_training(options: argparse.Namespace) -> int:
             epochs=size.epochs if options.epochs is None else options.epochs,
             batch_size=size.batch_size if options.batch_size is None else options.batch_size,
             input_size=size.input_size, seed=seed, plan=chosen, out=options.out,
-            resume=resume, notes=notes,
+            resume=resume, notes=notes, observers=[progress.default()],
         )  # fmt: skip
-    if len(history.rows) < history.about["epochs"]:
+    if len(history.rows) < history.about.epochs:
         return INTERRUPTED
-    if ranks.leads:
+    if workers.leads:
         row = history.last
         print(f"held-out images: loss {row['val_loss']:.3f}, accuracy {row['val_accuracy']:.3f}")
-    if ranks.leads and options.test:
+    if workers.leads and options.test:
         loss, accuracy = evaluate(model, data.test, size.input_size, plan=chosen)
         print(f"test images: loss {loss:.3f}, accuracy {accuracy:.3f}")
     return 0
@@ -215,13 +219,13 @@ def kept_plan(options: argparse.Namespace) -> dict[str, Any]:
         The part of the run's plan that no flag sets: the memory layout that --tune chose. A run in
         --out that was tuned is not tuned again.
     """
-    from .engine.checkpoint import load
+    from .runtime.checkpoint import load_checkpoint
 
     if options.resume:
-        return take_up(options)
+        return restore_options(options)
     if not (options.tune and options.out) or options.overwrite:
         return {}
-    checkpoint = load(options.out)
+    checkpoint = load_checkpoint(options.out)
     if not checkpoint:
         return {}
     print(f"{options.out} holds a run: its precision and layout are used, without --tune.")
@@ -229,11 +233,11 @@ def kept_plan(options: argparse.Namespace) -> dict[str, Any]:
     return {key: plan[key] for key in ("precision", "channels_last")}
 
 
-def take_up(options: argparse.Namespace) -> dict[str, Any]:
+def restore_options(options: argparse.Namespace) -> dict[str, Any]:
     """Fill in the options of the unfinished run that --resume names, and return its layout."""
-    from .engine.checkpoint import CheckpointError, load
+    from .runtime.checkpoint import CheckpointError, load_checkpoint
 
-    checkpoint = load(options.resume)
+    checkpoint = load_checkpoint(options.resume)
     if checkpoint is None:
         raise CheckpointError(f"--resume {options.resume}: there is no checkpoint in this folder")
     if checkpoint.state["finished"]:

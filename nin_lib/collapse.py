@@ -105,7 +105,7 @@ class CollapseMonitor:
         self.shares: list[tuple[float, list[float | None]]] = []
         self._why: str | None = None  # what was told last: the cause of a plateau,
         self._dead: set[int] = set()  # and the dead classes
-        self._begin(Started(1, 1, WINDOW, {}))
+        self._begin(Started(1, 1, WINDOW))
 
     def _begin(self, event: Started) -> None:
         self._steps_per_epoch = event.steps_per_epoch

@@ -27,7 +27,7 @@ import numpy as np
 
 from .data import Dataset, Split, load, order
 from .flow import as_pair
-from .spec import require_int, require_seed
+from .validation import require_int, require_seed
 
 VERSION = "1.0.3"
 EXTRAS = {"torch": "d2l", "tensorflow": "d2l,tensorflow", "jax": "d2l,tensorflow,jax"}
@@ -55,7 +55,7 @@ def enable(framework: str, board: Any = None) -> Any:
     if isinstance(board, type) or not hasattr(board, "board") and board is not None:
         raise ValueError(f"board must be live curves, such as LiveCurves(), got {board!r}")
     if framework not in _enabled:
-        _enabled[framework] = mended(framework)
+        _enabled[framework] = patched_module(framework)
     d2l = _enabled[framework]
     if board is not None:
         draw_on(board, d2l)
@@ -72,8 +72,8 @@ def note(sentence: str) -> None:
         _patched.append(sentence)
 
 
-def mended(framework: str) -> Any:
-    mend = {"torch": mended_torch, "tensorflow": mended_tensorflow, "jax": mended_jax}[framework]
+def patched_module(framework: str) -> Any:
+    mend = {"torch": patched_torch, "tensorflow": patched_tensorflow, "jax": patched_jax}[framework]
     try:
         check_version()
         return mend()
@@ -95,7 +95,7 @@ def check_version() -> None:
 
 
 def draw_on(curves: Any, d2l: Any) -> None:
-    """Let `d2l.Trainer` and `d2l.train_ch6` draw on live curves; see `widgets.feeds.Board`.
+    """Let `d2l.Trainer` and `d2l.train_ch6` draw on live curves; see `widgets.adapters.Board`.
 
     Models that exist already keep the board they have.
     """
@@ -108,7 +108,7 @@ def draw_on(curves: Any, d2l: Any) -> None:
 # ---- what is mended, framework by framework
 
 
-def mended_torch() -> Any:
+def patched_torch() -> Any:
     d2l: Any = import_module("d2l.torch")
     use_our_images(d2l, torch_batch, OneByOne, "download them")
     load_our_images(d2l)
@@ -117,7 +117,7 @@ def mended_torch() -> Any:
     return d2l
 
 
-def mended_tensorflow() -> Any:
+def patched_tensorflow() -> Any:
     use_legacy_keras()
     d2l: Any = import_module("d2l.tensorflow")
     use_our_images(d2l, tensorflow_batch, as_arrays, SHUFFLES_BATCHES)
@@ -126,7 +126,7 @@ def mended_tensorflow() -> Any:
     return d2l
 
 
-def mended_jax() -> Any:
+def patched_jax() -> Any:
     """d2l.jax has no `load_data_fashion_mnist` and no `train_ch6`, so there are none to mend."""
     import jax
 

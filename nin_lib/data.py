@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import platformdirs
 
-from .spec import Network, require_choice, require_int, require_path, require_seed
+from .spec import Network
+from .validation import require_choice, require_int, require_path, require_seed
 
 CLASSES = (
     "T-shirt/top", "trouser", "pullover", "dress", "coat",
@@ -187,7 +188,7 @@ def load(name: str = "mini", folder: str | Path | None = None, download: bool = 
         except DataError as error:  # another folder may have a good copy
             errors.append(error)
     if download:
-        from .engine.download import download_full
+        from .download import download_full
 
         return read_folder(download_full(folder), "full")
     raise errors[0] if errors else missing(folder)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from html import escape
 from itertools import count
 
-from .spec import Block, Dropout, Network, Pool, refuse_name, require_int
+from .spec import Block, Dropout, Network, Pool
+from .validation import refuse_name, require_int
 
 Shape = tuple[int, ...]  # (C, H, W) of a map, or (features,) after the last one
 LARGEST_SEARCHED = 4096  # pixels; the search for the smallest input that works gives up here
@@ -169,7 +170,7 @@ def smallest_hint(network: Network) -> str:
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over the rows; `activations` counts the input image too."""
+    """MetricSums over the rows; `activations` counts the input image too."""
 
     parameters: int
     multiply_adds: int

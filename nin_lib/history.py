@@ -1,10 +1,10 @@
-"""What a training run tells while it runs (events), and what it leaves behind (`History`).
+"""What a training run reports while it runs (events) and what it leaves behind (`History`).
 
 An *observer* is any callable that takes one event. A run sends, in this order::
 
     Started  (Step ... Step  EpochEnd)  (Step ... Step  EpochEnd) ...  Ended
 
-It may ask for the end of the run by raising `nin_lib.engine.interrupt.Interrupted`: the run then
+It may ask for the end of the run by raising `nin_lib.runtime.interrupt.Interrupted`: the run then
 ends after the step under way, as after an interrupt.
 
 Nothing here knows which framework trains, and no clock time is kept: two runs that must repeat
@@ -17,13 +17,54 @@ import csv
 import io
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .spec import read_json, require_path
+from .validation import read_json, require_path
 
 COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
+
+
+@dataclass
+class RunInfo:
+    """What a run was made of, in plain values: enough to repeat it on the same machine.
+
+    Every framework's `fit` fills it in. `plan` holds the conditions that decide the last digits:
+    device, precision, threads, versions.
+    """
+
+    data: str = ""  # the name of the data set
+    images: int = 0  # training images
+    data_checksum: int | None = None  # of the training and held-out images and labels
+    model: str = ""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    epochs: int = 1
+    batch_size: int | None = None
+    input_size: int | None = None  # side in pixels to which images are enlarged; None: as they are
+    seed: int | None = None
+    notes: dict[str, Any] = field(default_factory=dict)  # the caller's own
+    plan: dict[str, Any] = field(default_factory=dict)
+    framework: str = "torch"
+    network: str | None = None  # a name in `nin_lib.networks`, where a recording has one
+    earlier: list[dict[str, Any]] = field(default_factory=list)  # conditions before it was resumed
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; without `framework`, `network` and `earlier` if they say nothing."""
+        plain = {item.name: getattr(self, item.name) for item in fields(self)}
+        for name, nothing in (("framework", "torch"), ("network", None), ("earlier", [])):
+            if plain[name] == nothing:
+                del plain[name]
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Any) -> RunInfo:
+        """The inverse of `to_dict`. Raises `ValueError` for values that are not those of a run."""
+        known = {item.name for item in fields(cls)}
+        if not isinstance(plain, dict) or not set(plain) <= known:
+            got = sorted(set(plain) - known) if isinstance(plain, dict) else repr(plain)
+            raise ValueError(f"about must be an object with keys of RunInfo, got {got}")
+        return cls(**plain)
 
 
 @dataclass(frozen=True)
@@ -33,8 +74,8 @@ class Started:
     epochs: int
     steps_per_epoch: int
     images: int
-    about: dict[str, Any]  # recipe, seed, data ... : plain values, as in `History.about`
-    step: int = 0  # steps done before, when a run goes on
+    about: RunInfo = field(default_factory=RunInfo)
+    step: int = 0  # steps done before, if a run is resumed
     rows: tuple[dict[str, float], ...] = ()  # rows of the epochs done before
 
 
@@ -82,13 +123,14 @@ Observer = Callable[[Event], None]
 class History:
     """One row for each finished epoch, and what the run was made of.
 
-    `rows`: dictionaries with the keys of `COLUMNS`. Losses are means over images in nats,
-    accuracies are shares between 0 and 1. The training figures are those of the steps themselves,
-    so with dropout on and weights that still change; `val` is the held-out part after the epoch.
+    `rows`: dictionaries with the keys of `COLUMNS`. `about`: what the run was made of. Losses are
+    means over images in nats, accuracies lie between 0 and 1. The training figures are those of the
+    steps themselves, with dropout on and changing weights; `val` is the
+    held-out part after the epoch.
     """
 
     rows: list[dict[str, float]] = field(default_factory=list)
-    about: dict[str, Any] = field(default_factory=dict)
+    about: RunInfo = field(default_factory=RunInfo)
 
     @property
     def last(self) -> dict[str, float]:
@@ -105,7 +147,7 @@ class History:
             if history.finished():
                 print(history.last["val_accuracy"])
         """
-        finished = bool(self.rows) and len(self.rows) >= self.about.get("epochs", 1)
+        finished = bool(self.rows) and len(self.rows) >= self.about.epochs
         if not finished:
             print("The run was stopped early: run the training cell again to see this.")
         return finished
@@ -124,7 +166,7 @@ class History:
         return text.getvalue()
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1) + "\n"
+        return json.dumps(dict(rows=self.rows, about=self.about.to_dict()), indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> History:
@@ -132,8 +174,8 @@ class History:
         data = read_json("a history", text)
         if not isinstance(data, dict) or set(data) != {"rows", "about"}:
             raise ValueError("a history is a JSON object with the keys 'rows' and 'about'")
-        if not isinstance(data["rows"], list) or not isinstance(data["about"], dict):
-            raise ValueError("a history's rows must be a list, and its about an object")
+        if not isinstance(data["rows"], list):
+            raise ValueError(f"a history's rows must be a list, got {data['rows']!r:.80}")
         for number, row in enumerate(data["rows"], 1):
             if not isinstance(row, dict) or set(row) != set(COLUMNS):
                 got = sorted(row) if isinstance(row, dict) else repr(row)
@@ -141,7 +183,7 @@ class History:
             for name, value in row.items():
                 if type(value) not in (int, float):
                     raise ValueError(f"row {number}: {name} must be a number, got {value!r}")
-        return cls(**data)
+        return cls(data["rows"], RunInfo.from_dict(data["about"]))
 
     def save(self, path: str | Path) -> None:
         """Write to `path`: CSV where it ends in .csv, else JSON."""

@@ -12,7 +12,6 @@ layer learns it from the input it meets, and the weights live outside the model,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -24,13 +23,15 @@ from jax import Array
 from jax import numpy as jnp
 
 from .data import Dataset, Split, check_channels
-from .engine.channels_last import batches, check_images, pool_padding, to_input
-from .engine.memory import memory_advice
-from .engine.run_log import RunLog
-from .engine.trial import check_logits, classes_in, passing
-from .history import History, Observer, Started, Step
+from .history import History, Observer, Step
 from .recipe import Recipe, learning_rate, require_input_size, run_numbers
-from .spec import Block, Dropout, Network, Pool, refuse_name, require_int
+from .runtime.channels_last import batches, check_images, pool_padding, to_input
+from .runtime.description import describe
+from .runtime.memory import memory_advice
+from .runtime.model_check import check_logits, classes_in, passing
+from .runtime.run_log import RunLog
+from .spec import Block, Dropout, Network, Pool
+from .validation import refuse_name, require_int
 
 Layer = Callable[[Array], Array]
 
@@ -153,15 +154,15 @@ def fit(
     epochs, batch_size, input_size, seed = run_numbers(epochs, batch_size, input_size, seed)
     check_channels(model, train=data.train, val=data.val)
     samples = batches(len(data.train), batch_size, seed, epochs)
-    about = dict(
-        framework="jax", data=data.name, recipe=asdict(recipe), epochs=epochs,
-        batch_size=batch_size, input_size=input_size, seed=seed, jax=jax.__version__,
-    )  # fmt: skip
+    numbers, model_name = (epochs, batch_size, input_size, seed), type(model).__name__
+    info = describe(
+        data, recipe, numbers, framework="jax", model=model_name, plan={"jax": jax.__version__}
+    )
     training: Any = model.clone(training=True) if hasattr(model, "training") else model
     for split, net in ((data.val, model), (data.train, training)):
         check_model(net, params, split, input_size, classes_in(data))
     steps_per_epoch = len(samples) // epochs
-    log = RunLog(Started(epochs, steps_per_epoch, len(data.train), about), observers)
+    log = RunLog(info, steps_per_epoch, observers)
     state = sgd(recipe, len(samples)).init(params)
     key, sums = jax.random.key(seed), jnp.zeros(2)  # loss and right answers of the epoch under way
     with memory_advice(batch_size), log.running():
@@ -177,7 +178,8 @@ def fit(
             if number % steps_per_epoch == 0:
                 train_loss, train_accuracy = (sums / len(data.train)).tolist()
                 val = evaluate(model, params, data.val, input_size, batch_size)
-                log.epoch(number, (train_loss, train_accuracy), val)
+                log.add_row((train_loss, train_accuracy), val)
+                log.end_epoch(number)
                 sums = jnp.zeros(2)
     return params, log.history
 

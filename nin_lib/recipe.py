@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .spec import Network, require_bool, require_choice, require_float, require_int, require_seed
+from .spec import Network
+from .validation import require_bool, require_choice, require_float, require_int, require_seed
 
 SCHEDULES = ("constant", "one-cycle")
 INITS = ("pytorch", "xavier", "kaiming")

@@ -17,121 +17,20 @@ The networks of the chapter are in `nin_lib.networks`, by name.
 from __future__ import annotations
 
 import json
-import math
-import operator
-from collections.abc import Callable
-from dataclasses import MISSING, asdict, dataclass, fields
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
-LARGEST_SIZE = 2**31 - 1  # every framework takes sizes and counts up to here
-LARGEST_SEED = 2**63 - 1  # every framework takes seeds from 0 up to here
-
-# ── Checks that every module shares ──────────────────────────────────────────────────────────────
-
-
-def require_int(where: str, value: Any, at_least: int, at_most: int = LARGEST_SIZE) -> int:
-    """Return `value` as a plain `int`. Any integer type will do: NumPy's, or a 0-d tensor.
-
-    Booleans are refused, because `True` is hardly meant as a size.
-
-    Raises:
-        ValueError: It is no integer or out of range. The message names `where`, the rule and the
-            value.
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or is_bool(value) or number < at_least:
-        raise ValueError(f"{where} must be an integer of at least {at_least}, got {value!r}")
-    if number > at_most:
-        raise ValueError(f"{where} must be an integer of at most {at_most}, got {value!r}")
-    return number
-
-
-def require_seed(value: Any) -> int:
-    """Return `value` as a plain `int` from 0 to 2**63 - 1. Raises `ValueError` for another."""
-    return require_int("seed", value, 0, LARGEST_SEED)
-
-
-def require_ints(where: str, values: Any, at_least: int) -> tuple[int, ...]:
-    """Return a tuple, list or array of integers as plain ones. Raises `ValueError`."""
-    values = require_tuple(where, values, f"integers of at least {at_least}")
-    return tuple(require_int(where, value, at_least) for value in values)
-
-
-def require_tuple(where: str, values: Any, items: str) -> tuple[Any, ...]:
-    """Return a tuple, list or other sequence as a tuple. Raises `ValueError` naming its `items`."""
-    try:
-        return (values,) if isinstance(values, str) else tuple(values)
-    except TypeError:
-        raise ValueError(f"{where} must be a tuple of {items}, got {values!r}") from None
-
-
-def require_float(where: str, value: Any, rule: str, fits: Callable[[float], bool]) -> float:
-    """Return `value` as a plain `float`. Any finite number that `fits` the `rule` will do.
-
-    Raises:
-        ValueError: It is no such number. The message names `where`, the rule and the value.
-    """
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor of several numbers
-        number = None
-    if number is None or is_bool(value) or isinstance(value, (str, bytes)):
-        raise ValueError(f"{where} must be a number, got {value!r}")
-    if math.isinf(number):
-        raise ValueError(f"{where} must be finite, got {value!r}")
-    if not fits(number):
-        raise ValueError(f"{where} must be {rule}, got {value!r}")
-    return number
-
-
-def is_bool(value: Any) -> bool:
-    """Whether `value` is a boolean of Python, NumPy or a framework."""
-    return "bool" in str(getattr(value, "dtype", type(value)))
-
-
-def require_bool(where: str, value: Any) -> None:
-    """Raise `ValueError` unless `value` is True or False."""
-    if not isinstance(value, bool):
-        raise ValueError(f"{where} must be True or False, got {value!r}")
-
-
-def require_choice(where: str, value: Any, known: Any) -> None:
-    """Raise `ValueError` unless `value` is one of the strings in `known`."""
-    if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{where} must be one of {', '.join(known)}, got {value!r}")
-
-
-def require_path(where: str, value: Any) -> Path:
-    """Return `value` as a `Path`, with `~` expanded to the home folder. Raises `ValueError`."""
-    try:
-        return Path(value).expanduser()
-    except TypeError:
-        raise ValueError(f"{where} must be a path, got {value!r}") from None
-    except RuntimeError:  # no such user, or a user without a home folder
-        rule = "a path whose ~ has a home folder"
-        raise ValueError(f"{where} must be {rule}, got {value!r}") from None
-
-
-def refuse_name(where: str, value: object, named: str) -> None:
-    """Raise `ValueError` if `value` is a name and not the object that `named(name)` returns."""
-    if isinstance(value, str):
-        raise ValueError(f"{where} must be what {named}({value!r}) gives, got the name {value!r}")
-
-
-# ── The description ──────────────────────────────────────────────────────────────────────────────
-
-
-def keep_ints(owner: Any, **at_least: int) -> None:
-    """Replace the named fields of a frozen dataclass by plain integers. Raises `ValueError`."""
-    for name, least in at_least.items():
-        where = f"{type(owner).__name__}.{name}"
-        object.__setattr__(owner, name, require_int(where, getattr(owner, name), least))
+from .validation import (
+    build_dataclass,
+    keep_ints,
+    read_json,
+    require_bool,
+    require_choice,
+    require_float,
+    require_ints,
+    require_tuple,
+)
 
 
 @dataclass(frozen=True)
@@ -222,7 +121,15 @@ class Network:
     def blocks(self) -> tuple[Block, ...]:
         return tuple(stage for stage in self.stages if isinstance(stage, Block))
 
+    def stages_with_relu(self) -> Iterator[tuple[Stage, bool]]:
+        """Yield each stage, and whether a ReLU ends it: a block's always, but for `last_relu`."""
+        last = len(self.stages) - 1
+        for number, stage in enumerate(self.stages):
+            is_output = number == last and not self.dense
+            yield stage, isinstance(stage, Block) and (self.last_relu or not is_output)
+
     def to_json(self) -> str:
+        """Return the network as JSON, which `from_json` reads."""
         data = asdict(self)
         names = {cls: name for name, cls in STAGES.items()}
         data["stages"] = [{"kind": names[type(s)], **asdict(s)} for s in self.stages]
@@ -235,15 +142,7 @@ class Network:
         if not isinstance(data, dict) or not isinstance(data.get("stages"), list):
             raise ValueError("a network is a JSON object with a list 'stages'")
         stages = tuple(stage_from_dict(n, d) for n, d in enumerate(data["stages"], 1))
-        return build(cls, "network", {**data, "stages": stages})
-
-
-def read_json(what: str, text: Any) -> Any:
-    """The value that the JSON `text` of `what` describes. Raises `ValueError` if it is no JSON."""
-    try:
-        return json.loads(text)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"text must be {what} as JSON: {error}") from None
+        return build_dataclass(cls, "network", {**data, "stages": stages})
 
 
 def stage_from_dict(number: int, data: Any) -> Stage:
@@ -251,18 +150,4 @@ def stage_from_dict(number: int, data: Any) -> Stage:
     where, data = f"stage {number}", data if isinstance(data, dict) else {"kind": data}
     require_choice(f"{where}: kind", data.get("kind"), STAGES)
     rest = {key: value for key, value in data.items() if key != "kind"}
-    return build(STAGES[data["kind"]], where, rest)
-
-
-def build(cls: Any, where: str, data: dict[str, Any]) -> Any:
-    """`cls(**data)`. Raises `ValueError` naming the fields that are unknown, missing or wrong."""
-    unknown = set(data) - {field.name for field in fields(cls)}
-    if unknown:
-        raise ValueError(f"{where}: {cls.__name__} has no field {', '.join(sorted(unknown))}")
-    needed = {field.name for field in fields(cls) if field.default is MISSING}
-    if needed - set(data):
-        raise ValueError(f"{where}: {cls.__name__} needs {', '.join(sorted(needed - set(data)))}")
-    try:
-        return cls(**data)
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
+    return build_dataclass(STAGES[data["kind"]], where, rest)

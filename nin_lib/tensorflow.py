@@ -13,7 +13,6 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any
 
 if "tensorflow" not in sys.modules:  # PyTorch's optimisers import Triton, and Triton imported
@@ -26,14 +25,16 @@ import tensorflow as tf
 from keras import layers
 
 from .data import Dataset, Split, check_channels
-from .engine.channels_last import batches, check_images, pool_padding, to_input
-from .engine.memory import memory_advice
-from .engine.run_log import RunLog
-from .engine.trial import check_logits, classes_in, passing
 from .flow import as_pair
-from .history import History, Observer, Started, Step
+from .history import History, Observer, Step
 from .recipe import Recipe, learning_rate, run_numbers
-from .spec import Block, Dropout, Network, Pool, refuse_name
+from .runtime.channels_last import batches, check_images, pool_padding, to_input
+from .runtime.description import describe
+from .runtime.memory import memory_advice
+from .runtime.model_check import check_logits, classes_in, passing
+from .runtime.run_log import RunLog
+from .spec import Block, Dropout, Network, Pool
+from .validation import refuse_name
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
@@ -165,13 +166,13 @@ def fit(
     check_channels(model, train=data.train, val=data.val)
     samples = batches(len(data.train), batch_size, seed, epochs)
     held_out = np.split(np.arange(len(data.val)), range(batch_size, len(data.val), batch_size))
-    about = dict(
-        framework="tensorflow", data=data.name, recipe=asdict(recipe), epochs=epochs,
-        batch_size=batch_size, input_size=input_size, seed=seed,
-        tensorflow=tf.__version__, keras=keras.__version__,
+    numbers, model_name = (epochs, batch_size, input_size, seed), type(model).__name__
+    versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
+    info = describe(
+        data, recipe, numbers, framework="tensorflow", model=model_name, plan=versions
     )  # fmt: skip
     check_model(model, data, input_size)
-    log = RunLog(Started(epochs, len(samples) // epochs, len(data.train), about), observers)
+    log = RunLog(info, len(samples) // epochs, observers)
     logits = LastLogits()
     model.compile(
         keras.optimizers.SGD(
@@ -283,4 +284,5 @@ class Follow(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         train = float(logs["loss"]), float(logs["accuracy"])
-        self.log.epoch(self.done, train, (float(logs["val_loss"]), float(logs["val_accuracy"])))
+        self.log.add_row(train, (float(logs["val_loss"]), float(logs["val_accuracy"])))
+        self.log.end_epoch(self.done)

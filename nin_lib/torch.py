@@ -17,10 +17,11 @@ from typing import overload
 import torch
 from torch import Tensor, nn
 
-from .engine.restore import own_randomness, reseed
 from .flow import shape_flow, smallest_input
 from .recipe import Recipe
-from .spec import Block, Dropout, Network, Pool, refuse_name, require_seed
+from .runtime.preserve import preserve_random_state, reseed
+from .spec import Block, Dropout, Network, Pool
+from .validation import refuse_name, require_seed
 
 
 def nin_block(
@@ -160,7 +161,7 @@ def build(spec: Network, recipe: Recipe, seed: int = 0) -> NiN:
     refuse_name("spec", spec, "network")
     refuse_name("recipe", recipe, "recipe")
     seed, device = require_seed(seed), torch.get_default_device()
-    with own_randomness(device):
+    with preserve_random_state(device):
         reseed(device, seed)
         model = NiN(recipe.adapt(spec))
         initialise(model, recipe)
@@ -196,7 +197,7 @@ def load_run(folder: str | Path) -> NiN:
         ValueError: if `folder` holds no finished run, or the run's model was not a network of a
             spec, or its layers were changed afterwards.
     """
-    from .engine.keep import trained_model
+    from .runtime.checkpointer import trained_model
 
     spec, tensors = trained_model(folder)
     with torch.device("meta"):  # draws no random numbers

@@ -1,8 +1,8 @@
 """Weights that every framework reads: one set of names, one layout, one file.
 
     weights = from_torch(model)  # {"block1.conv1.weight": array, ...}
-    save(weights, "nin.safetensors")
-    to_keras(keras_model, load("nin.safetensors"))
+    save_file(weights, "nin.safetensors")
+    to_keras(keras_model, load_file("nin.safetensors"))
     params = to_flax(weights, spec)
 
 The layout is PyTorch's: a convolution is C_out×C_in×k×k, a dense layer out×in, and the maps that
@@ -25,7 +25,8 @@ import safetensors.numpy
 
 from .flow import shape_flow
 from .recipe import Recipe
-from .spec import Block, Network, require_path, require_seed
+from .spec import Block, Network
+from .validation import require_path, require_seed
 
 Weights = dict[str, np.ndarray]
 Shape = tuple[int, ...]
@@ -237,13 +238,13 @@ def leaves(params: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 # ── Files ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def save(weights: Mapping[str, np.ndarray], path: str | Path) -> None:
+def save_file(weights: Mapping[str, np.ndarray], path: str | Path) -> None:
     """Write `weights` to a safetensors file."""
     arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
     require_path("path", path).write_bytes(safetensors.numpy.save(arrays))
 
 
-def load(path: str | Path) -> Weights:
+def load_file(path: str | Path) -> Weights:
     """Load what `save` wrote, or another safetensors file whose numbers NumPy has.
 
     Raises:

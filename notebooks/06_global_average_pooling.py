@@ -35,7 +35,7 @@ from nin_lib import network
 from nin_lib.class_maps import seen
 from nin_lib.data import CLASSES, load
 from nin_lib.recorded import about, trained, variants
-from nin_lib.train import to_input
+from nin_lib.runtime.dataset import to_input
 from nin_lib.widgets import Choice, ClassMaps, Predict
 
 _ = torch.manual_seed(0)

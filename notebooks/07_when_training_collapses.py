@@ -43,7 +43,7 @@ from nin_lib.collapse import (
     plateau, say,
 )
 from nin_lib.data import CLASSES, Split, load
-from nin_lib.engine.device import Plan
+from nin_lib.runtime.plan import ExecutionPlan
 from nin_lib.recipe import SIZES, recipe
 from nin_lib.train import fit, predict
 from nin_lib.widgets import LiveCurves
@@ -103,9 +103,9 @@ print("dead classes:", len(dead_classes(shares)))
 published = recorded.run("class-collapse")
 default = recorded.run("class-default")
 about = published.history.about
-print(f"seed {about['seed']}, {about['plan']['threads']} thread,"
-      f" {about['plan']['instruction_set']},"
-      f" PyTorch {about['plan']['torch'].split('+')[0]}")
+print(f"seed {about.seed}, {about.plan['threads']} thread,"
+      f" {about.plan['instruction_set']},"
+      f" PyTorch {about.plan['torch'].split('+')[0]}")
 below = {"default recipe": default}
 published.curves("recorded: published recipe", below)
 
@@ -133,7 +133,7 @@ def spreads(init):
             layer.register_forward_hook(
                 lambda layer, x, y: found.append(y.std(dim=0).mean().item()))
     images = Split(data.val.images[:200], data.val.labels[:200])
-    predict(untrained, images, plan=Plan("cpu"))  # in float32 on every machine
+    predict(untrained, images, plan=ExecutionPlan("cpu"))  # in float32 on every machine
     return found
 
 
@@ -718,9 +718,9 @@ assert min(tested["default"]) >= 0.91
 # %%
 full = recorded.run("full-default")
 about = full.history.about
-print(f"network {about['network']!r}, {about['images']:,} training images,"
-      f" seed {about['seed']},\n{about['plan']['threads']} threads,"
-      f" {about['plan']['instruction_set']}, {about['plan']['precision']}")
+print(f"network {about.network!r}, {about.images:,} training images,"
+      f" seed {about.seed},\n{about.plan['threads']} threads,"
+      f" {about.plan['instruction_set']}, {about.plan['precision']}")
 full.curves("recorded: default recipe at 224×224")
 
 # %%

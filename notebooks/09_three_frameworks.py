@@ -29,7 +29,7 @@
 # A cell that begins with `%%pytorch`, `%%tensorflow` or `%%jax` runs in a Python of its own, one for each framework. What one cell calls `nin_block` is therefore not what another's does. All three work in one folder, `shared`, where they leave files for each other and for the plain cells. (On the web page the three stand behind tabs, without that first line. Where a framework is not installed, its cells say how to get it, and the rest goes on.)
 
 # %%
-# %load_ext nin_lib.engine.side_by_side
+# %load_ext nin_lib.notebook.side_by_side
 
 # %%
 import json
@@ -40,7 +40,7 @@ import numpy as np
 
 from nin_lib import Block, Network, Pool, network, shape_flow, weights
 from nin_lib.data import load
-from nin_lib.engine.side_by_side import shared
+from nin_lib.notebook.side_by_side import shared
 from nin_lib.recipe import recipe
 
 
@@ -300,14 +300,14 @@ for name, kernel in candidates.items():
 spec = network("chapter")
 first = weights.initial(spec, recipe("published"), seed=0)
 first = {name: array.astype(np.float64) for name, array in first.items()}
-weights.save(first, shared / "first.safetensors")
+weights.save_file(first, shared / "first.safetensors")
 
 turned = weights.to_channels_last(first, spec)
 for name in ("block2.conv1.weight", "block2.conv2.weight"):
     print(f"{name}: {first[name].shape} and {turned[name].shape}")
 
 back = weights.from_channels_last(turned, spec)
-again = weights.load(shared / "first.safetensors")
+again = weights.load_file(shared / "first.safetensors")
 exact = [np.array_equal(first[n], back[n]) for n in first]
 stored = [np.array_equal(first[n], again[n]) for n in first]
 print(f"there and back, all {len(first)} exactly equal: {all(exact)}")
@@ -342,7 +342,7 @@ from nin_lib import network, weights
 
 
 def take_over(net, file, spec):
-    arrays = weights.load(file)
+    arrays = weights.load_file(file)
     pairs = zip(weights.shapes(spec), net.parameters(), strict=True)
     for name, parameter in pairs:
         parameter.data = torch.tensor(arrays[name])
@@ -359,7 +359,7 @@ nn.functional.cross_entropy(logits, labels).backward()
 gradients = [parameter.grad.numpy() for parameter in net.parameters()]
 found = dict(zip(weights.shapes(spec), gradients, strict=True))
 found["logits"] = logits.detach().numpy()
-weights.save(found, "pytorch-found.safetensors")
+weights.save_file(found, "pytorch-found.safetensors")
 print(logits.dtype, "logits and the gradients of", len(found) - 1, "arrays")
 
 # %%
@@ -370,7 +370,7 @@ from nin_lib import network, weights
 
 
 def take_over(net, file, spec):
-    arrays = weights.to_channels_last(weights.load(file), spec)
+    arrays = weights.to_channels_last(weights.load_file(file), spec)
     net.set_weights(list(arrays.values()))
 
 
@@ -388,7 +388,7 @@ gradients = map(np.asarray, tape.gradient(loss, net.trainable_variables))
 found = dict(zip(weights.shapes(spec), gradients, strict=True))
 found = weights.from_channels_last(found, spec)
 found["logits"] = np.asarray(logits)
-weights.save(found, "tensorflow-found.safetensors")
+weights.save_file(found, "tensorflow-found.safetensors")
 print(logits.dtype, "logits and the gradients of", len(found) - 1, "arrays")
 
 # %%
@@ -402,7 +402,7 @@ cross_entropy = optax.softmax_cross_entropy_with_integer_labels
 
 
 def take_over(file, spec):
-    return weights.to_flax(weights.load(file), spec)["net"]
+    return weights.to_flax(weights.load_file(file), spec)["net"]
 
 
 def mean_loss(params, images, labels):
@@ -417,7 +417,7 @@ gradients, logits = jax.jit(jax.grad(mean_loss, has_aux=True))(
 )
 found = weights.from_flax({"net": gradients}, spec)
 found["logits"] = np.asarray(logits)
-weights.save(found, "jax-found.safetensors")
+weights.save_file(found, "jax-found.safetensors")
 print(logits.dtype, "logits and the gradients of", len(found) - 1, "arrays")
 
 # %% [markdown]
@@ -430,11 +430,11 @@ def apart(ours, theirs):
 
 
 files = left_behind("found.safetensors")
-ours = weights.load(files.pop("pytorch"))
+ours = weights.load_file(files.pop("pytorch"))
 print("every gradient has something in it:",
       all(np.abs(array).max() > 0 for array in ours.values()))
 for framework, file in files.items():
-    theirs = weights.load(file)
+    theirs = weights.load_file(file)
     gaps = {name: apart(ours[name], theirs[name]) for name in ours}
     exact = max(gaps.values()) == 0
     same = gaps.pop("logits") < 1e-10
@@ -454,7 +454,7 @@ for framework, file in files.items():
 from nin_lib import torch as ours
 
 twin = ours.NiN(spec).eval().double()
-weights.to_torch(twin, weights.load("first.safetensors"))
+weights.to_torch(twin, weights.load_file("first.safetensors"))
 with torch.no_grad():
     same = torch.allclose(twin(images), logits, rtol=1e-10)
 print("nin_lib's NiN gives the same logits:", same)
@@ -464,7 +464,7 @@ print("nin_lib's NiN gives the same logits:", same)
 from nin_lib import tensorflow as ours
 
 twin = ours.NiN(spec)
-weights.to_keras(twin, weights.load("first.safetensors"))
+weights.to_keras(twin, weights.load_file("first.safetensors"))
 same = np.allclose(twin(two["images"]), logits, rtol=1e-10)
 print("nin_lib's NiN gives the same logits:", same)
 
@@ -473,7 +473,7 @@ print("nin_lib's NiN gives the same logits:", same)
 from nin_lib import jax as ours
 
 net = jax.jit(ours.NiN(spec).apply)
-params = weights.to_flax(weights.load("first.safetensors"), spec)
+params = weights.to_flax(weights.load_file("first.safetensors"), spec)
 same = np.allclose(net({"params": params}, two["images"]), logits, 1e-10)
 print("nin_lib's NiN gives the same logits:", same)
 
@@ -489,7 +489,7 @@ spec = Network((one, Pool(), two), input_size=28)
 (shared / "small.json").write_text(spec.to_json())
 first = weights.initial(spec, recipe("default"), seed=0)
 first = {name: array.astype(np.float64) for name, array in first.items()}
-weights.save(first, shared / "small.safetensors")
+weights.save_file(first, shared / "small.safetensors")
 
 train = load("mini").train.first(20 * 32)
 np.savez(
@@ -684,7 +684,7 @@ take_over(net, "first.safetensors", network("chapter"))
 images = torch.tensor(two["images"]).permute(0, 3, 1, 2)
 with torch.no_grad():
     logits = net.float()(images.float()).numpy()
-weights.save({"logits": logits}, "pytorch-single.safetensors")
+weights.save_file({"logits": logits}, "pytorch-single.safetensors")
 print(logits.dtype, logits.shape)
 
 # %%
@@ -695,7 +695,7 @@ net = nin()
 net.build(two["images"].shape)
 take_over(net, "first.safetensors", network("chapter"))
 logits = np.asarray(net(two["images"]))
-weights.save({"logits": logits}, "tensorflow-single.safetensors")
+weights.save_file({"logits": logits}, "tensorflow-single.safetensors")
 print(logits.dtype, logits.shape)
 
 # %%
@@ -705,14 +705,14 @@ params = take_over("first.safetensors", network("chapter"))
 params = jax.tree.map(jnp.float32, params)
 images = jnp.float32(two["images"])
 logits = np.asarray(jax.jit(nin().apply)({"params": params}, images))
-weights.save({"logits": logits}, "jax-single.safetensors")
+weights.save_file({"logits": logits}, "jax-single.safetensors")
 print(logits.dtype, logits.shape)
 
 # %%
 files = left_behind("single.safetensors")
-single = {f: weights.load(file)["logits"] for f, file in files.items()}
+single = {f: weights.load_file(file)["logits"] for f, file in files.items()}
 ours = single.pop("pytorch")
-exact = weights.load(shared / "pytorch-found.safetensors")["logits"]
+exact = weights.load_file(shared / "pytorch-found.safetensors")["logits"]
 print("single is not double:", apart(exact, ours) > 0)
 for framework, theirs in single.items():
     gap = apart(ours, theirs)
@@ -844,7 +844,7 @@ few = Dataset("few", mini.train.first(1280), mini.val.first(200), mini.test)
 how = Recipe(0.05, momentum=0.9, clip=1.0)
 spec = Network.from_json(Path("without.json").read_text())
 model = nin_torch.NiN(spec)
-weights.to_torch(model, weights.load("small.safetensors"))
+weights.to_torch(model, weights.load_file("small.safetensors"))
 curves = LiveCurves(title="PyTorch")
 plan = dict(epochs=3, batch_size=32, observers=[curves])
 history = fit(model, few, how, **plan)
@@ -862,7 +862,7 @@ few = Dataset("few", mini.train.first(1280), mini.val.first(200), mini.test)
 how = Recipe(0.05, momentum=0.9, clip=1.0)
 spec = Network.from_json(Path("without.json").read_text())
 model = nin_tensorflow.NiN(spec)
-weights.to_keras(model, weights.load("small.safetensors"))
+weights.to_keras(model, weights.load_file("small.safetensors"))
 curves = LiveCurves(title="TensorFlow")
 plan = dict(epochs=3, batch_size=32, observers=[curves])
 history = nin_tensorflow.fit(model, few, how, **plan)
@@ -880,7 +880,7 @@ few = Dataset("few", mini.train.first(1280), mini.val.first(200), mini.test)
 how = Recipe(0.05, momentum=0.9, clip=1.0)
 spec = Network.from_json(Path("without.json").read_text())
 model = nin_jax.NiN(spec)
-params = weights.to_flax(weights.load("small.safetensors"), spec)
+params = weights.to_flax(weights.load_file("small.safetensors"), spec)
 curves = LiveCurves(title="JAX")
 plan = dict(epochs=3, batch_size=32, observers=[curves])
 params, history = nin_jax.fit(model, params, few, how, **plan)

@@ -27,7 +27,7 @@
 # **From memory**, about [notebook 9](09_three_frameworks.ipynb): Where do Keras and Flax keep the channels? Which difference between the frameworks matters most when you compare two runs?
 
 # %%
-# %load_ext nin_lib.engine.side_by_side
+# %load_ext nin_lib.notebook.side_by_side
 
 # %%
 import json
@@ -37,7 +37,7 @@ import numpy as np
 
 from nin_lib import network, shape_flow
 from nin_lib.data import load, order
-from nin_lib.engine.side_by_side import shared
+from nin_lib.notebook.side_by_side import shared
 
 # %% [markdown]
 # ## Enabled

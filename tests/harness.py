@@ -1,4 +1,4 @@
-"""A real browser, a real JupyterLab, and pages of our own for the tests of the instruments."""
+"""A real browser, a real JupyterLab, and pages of our own for the tests of the widgets."""
 
 import html
 import json
@@ -152,12 +152,12 @@ def open_notebook(page, address: str, name: str) -> None:
 
 
 def element(tag: str, config: object, still: str = "<p>still</p>") -> str:
-    """An instrument's element, as a page of the book holds it."""
+    """A widget's element, as a page of the book holds it."""
     return f'<{tag} data-config="{html.escape(json.dumps(config))}">{still}</{tag}>'
 
 
 def show(page, name: str, body: str, theme: str = "light") -> None:
-    """Put `body` into an empty page that loads the module of the instrument `name`."""
+    """Put `body` into an empty page that loads the module of the widget `name`."""
     page.set_content(
         f'<!DOCTYPE html><html lang="en" data-theme="{theme}"><head><title>{name}</title>'
         '<meta name="viewport" content="width=device-width"></head>'
@@ -169,7 +169,7 @@ def show(page, name: str, body: str, theme: str = "light") -> None:
 
 
 def still_asleep(page, seconds=20):
-    """How many instruments do not come to life, or get no title, however slow the machine."""
+    """How many widgets do not come to life, or get no title, however slow the machine."""
     sleeping = page.locator("[data-config]:not(:has(> .nin)), .nin h3:empty:visible")
     for _ in range(5 * seconds):
         page.wait_for_timeout(200)
@@ -206,8 +206,8 @@ def accessibility(page, selector: str, out_of_sight: bool = False, rules: str = 
     `rules`: "all", "contrast" or "all but contrast".
 
     The page is changed: repeated colours of programs go. In a drawing axe-core can't tell what is
-    behind a text. In an instrument that is what is behind all other text, so such a text must have
-    the colour of the instrument's other text. It doesn't judge a single letter or a lone symbol
+    behind a text. In a widget that is what is behind all other text, so such a text must have
+    the colour of the widget's other text. It doesn't judge a single letter or a lone symbol
     (→, ∑) either, which has the colour of the text around it, nor what has to be scrolled to, which
     is passed over if `out_of_sight`.
     """

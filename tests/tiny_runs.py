@@ -2,13 +2,13 @@
 
 from nin_lib import torch as nin
 from nin_lib.data import Dataset, load
-from nin_lib.engine.device import Plan
 from nin_lib.recipe import recipe
+from nin_lib.runtime.plan import ExecutionPlan
 from nin_lib.spec import Block, Dropout, Network, Pool
 from nin_lib.train import fit
 
 NET = Network((Block(3, (6, 8), stride=3), Pool(), Dropout(0.5), Block(3, (10, 10))), input_size=28)
-CPU = Plan("cpu")
+CPU = ExecutionPlan("cpu")
 KEPT = ("checkpoint.safetensors", "model.safetensors", "history.json", "history.csv")
 
 

@@ -1,6 +1,6 @@
 """Take the README's picture of two widgets, the shape flow and the curves of a recorded run.
 
-    python tools/readme_picture.py   # writes book/_static/instruments.png
+    python tools/readme_picture.py   # writes book/_static/widgets.png
 
 It needs Chromium and the extra `test`. The widgets are alive, as in the pages of the book.
 """
@@ -19,7 +19,7 @@ from nin_lib import recorded
 from nin_lib.widgets import ShapeFlow
 from nin_lib.widgets.base import delivered
 
-PICTURE = Path(__file__).resolve().parent.parent / "book" / "_static" / "instruments.png"
+PICTURE = Path(__file__).resolve().parent.parent / "book" / "_static" / "widgets.png"
 WINDOW = {"width": 1464, "height": 1000}
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 COLOURS = 128

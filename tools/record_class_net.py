@@ -18,9 +18,9 @@ from safetensors.torch import save_file
 from nin_lib import network
 from nin_lib import torch as nin
 from nin_lib.data import load
+from nin_lib.progress import Lines
 from nin_lib.recipe import recipe
 from nin_lib.train import evaluate, fit
-from nin_lib.watch import Lines
 
 TARGET = Path(__file__).parents[1] / "nin_lib" / "recorded" / "paper-mnist.safetensors"
 EPOCHS, BATCH_SIZE, SEED = 5, 64, 0
@@ -34,7 +34,7 @@ def main() -> None:
     )
     model.half().float()  # what the file will hold, and what is judged
     loss, accuracy = evaluate(model, data.val)
-    about = history.about | {
+    about = history.about.to_dict() | {
         "network": "paper-mnist", "rows": history.rows,
         "stored": "float16", "val_loss": loss, "val_accuracy": accuracy,
     }  # fmt: skip

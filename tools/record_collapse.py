@@ -43,7 +43,7 @@ def record(name: str) -> None:
         epochs=size.epochs, batch_size=size.batch_size, seed=SEED,
         observers=[curves, CollapseMonitor(told.append, CLASSES)],
     )  # fmt: skip
-    about = history.about | {"network": size.network}
+    about = history.about.to_dict() | {"network": size.network}
     run = dict(
         about=about, rows=history.rows, series=curves.config["series"],
         classes=curves.config["classes"], told=told,

@@ -11,13 +11,14 @@ from serving import INPUT_SIZE, Clock, Settings, drain, serve
 from nin_lib import network, train
 from nin_lib import torch as nin
 from nin_lib.data import load, order
-from nin_lib.engine.device import plan
 from nin_lib.history import Event, Step
 from nin_lib.recipe import recipe
-from nin_lib.train import Feed, fit
+from nin_lib.runtime.dataset import DeviceDataset
+from nin_lib.runtime.plan import choose_plan
+from nin_lib.train import fit
 
 
-class Ready(Feed):
+class Ready(DeviceDataset):
     """A feed that makes its first batch once and then gives it again and again."""
 
     batch: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -36,7 +37,7 @@ class Ours:
         self.batch_size = settings.batch_size
         self.data, self.recipe = load(settings.data), recipe("published")
         self.model = nin.build(network("chapter"), self.recipe)
-        self.about = f"nin_lib.train.fit, plan by rule: {plan()}; SGD, lr 0.1"
+        self.about = f"nin_lib.train.fit, plan by rule: {choose_plan()}; SGD, lr 0.1"
 
     def weights(self):
         return [parameter.detach().numpy() for parameter in self.model.parameters()]
@@ -60,11 +61,11 @@ class Ours:
         self.fit(clock)
 
     def step(self, clock: Clock) -> None:
-        with mock.patch.object(train, "Feed", Ready):
+        with mock.patch.object(train, "DeviceDataset", Ready):
             self.fit(clock)
 
     def loader(self, clock: Clock) -> None:
-        feed = Feed(self.data.train, INPUT_SIZE, plan())
+        feed = DeviceDataset(self.data.train, INPUT_SIZE, choose_plan())
         index = torch.tensor(order(len(feed), seed=0, epoch=1))
         drain((feed[part] for part in index.split(self.batch_size)), clock)
 

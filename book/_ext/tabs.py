@@ -1,6 +1,6 @@
 """Cells that begin with ``%%pytorch``, ``%%tensorflow`` or ``%%jax`` become tabs.
 
-In a notebook they stand one below the other (see nin_lib/engine/side_by_side.py). In the book,
+In a notebook they stand one below the other (see nin_lib/notebook/side_by_side.py). In the book,
 neighbours share a place, and choosing a framework once chooses it on the whole page, and on the
 pages after it. The line with the magic is left out; what remains is plain Python.
 """

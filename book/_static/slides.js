@@ -1,10 +1,10 @@
 // A notebook's page as slides: the cells that are tagged for it, one slide at a time, in a full
-// window. Nothing is moved or copied, so the instruments stay alive; what is on no slide is hidden.
+// window. Nothing is moved or copied, so the widgets stay alive; what is on no slide is hidden.
 //
 //   → Space PageDown  next step      Home  first slide      #slide-3 in the address: the third
 //   ← Shift+Space PageUp  previous   End   last slide       Esc  back to the page
 //
-// In an instrument the keys are its own; Esc leaves it, and PageDown and PageUp work there too.
+// In a widget the keys are its own; Esc leaves it, and PageDown and PageUp work there too.
 (() => {
   const article = document.querySelector("article.bd-article");
   const page = document.documentElement;
@@ -105,12 +105,12 @@
   }
 
   // As large as fits, within limits; what is too long even so is shown at a size that can be read,
-  // and scrolls. An instrument may become smaller than text.
+  // and scrolls. A widget may become smaller than text.
   function fit(slide, width, height) {
     const scale = Math.max(Math.min(width / 1280, height / 720), 0.8);
     const blocks = slide.flat();
     const alive = blocks.filter((it) => it.querySelector("[data-config]"));
-    const least = alive.length ? scale : 0; // of the text beside an instrument
+    const least = alive.length ? scale : 0; // of the text beside a widget
     const fits = (zoom) => {
       for (const it of blocks) {
         const text = it.matches("h1, h2, h3") ? 1.1 * scale : Math.max(zoom, least);
@@ -190,7 +190,7 @@
     if (at !== null) go(at, true);
   }
 
-  document.addEventListener("keydown", press, { capture: true }); // before an instrument keeps it
+  document.addEventListener("keydown", press, { capture: true }); // before a widget keeps it
   addEventListener("hashchange", follow);
   addEventListener("resize", () => { if (at !== null) fit(slides[at], innerWidth, innerHeight); });
   addEventListener("beforeprint", toPaper);

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..flow import totals
 from ..networks import network
-from .judging import RANDOM, Wrong, call, exercise, in_short, one_value, same_number, told_apart
+from .grading import RANDOM, Wrong, call, diagnose, exercise, one_value, same_number, short_repr
 
 Accuracies = dict[int, float]  # by seed
 Choice = Callable[[list[dict[str, Any]]], float]
@@ -18,7 +18,7 @@ def pairs_of_seeds(ahead: Any) -> None:
     def answer(a: Accuracies, b: Accuracies) -> tuple[int, ...]:
         mine = call(ahead, a, b)
         if not isinstance(mine, (tuple, list)) or len(mine) != 2:
-            raise Wrong(f"ahead should return two numbers, not {in_short(mine)}.")
+            raise Wrong(f"ahead should return two numbers, not {short_repr(mine)}.")
         return tuple(one_value("ahead should return two numbers", part) for part in mine)
 
     def true(a: Accuracies, b: Accuracies) -> tuple[int, int]:
@@ -46,7 +46,7 @@ def pairs_of_seeds(ahead: Any) -> None:
         "A seed that only one of them has says nothing here.": all_seeds,
         "It counts the seeds in which b is above a.": lambda a, b: true(b, a),
     }
-    told_apart(
+    diagnose(
         answer, true, slips, lambda: (accuracies(), accuracies()), lambda a, b: f"a = {a}, b = {b}"
     )
 
@@ -67,7 +67,7 @@ def highest_median(choose: Any) -> None:
         "This is the mean, which one failed run pulls down far.": by(mean),
         "The worst run alone decides here.": by(min),
     }
-    told_apart(
+    diagnose(
         lambda runs: one_value("choose should return one rate", call(choose, runs)),
         by(median),
         slips,
@@ -137,5 +137,5 @@ def three(name: str, mine: Any) -> Any:
     if mine is None or mine is ...:
         return [...] * 3
     if not isinstance(mine, (list, tuple)) or len(mine) != 3:
-        raise Wrong(f"{name}: three numbers are wanted, not {in_short(mine)}.")
+        raise Wrong(f"{name}: three numbers are wanted, not {short_repr(mine)}.")
     return mine

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..history import EpochEnd, History
+from ..history import EpochEnd, History, RunInfo
 
 if TYPE_CHECKING:
     from ..torch import NiN
@@ -96,7 +96,7 @@ def run(name: str) -> Run:
     if name not in known:
         raise ValueError(f"there is no recorded run {name!r}; there are {', '.join(known)}")
     stored = json.loads(known[name].read_text(encoding="utf-8"))
-    history = History(stored["rows"], stored["about"])
+    history = History(stored["rows"], RunInfo.from_dict(stored["about"]))
     return Run(history, stored["series"], stored["classes"], stored["told"])
 
 

@@ -1,10 +1,10 @@
-// What all instruments share. It is put in front of each one's file, so that what is delivered is
+// What all widgets share. It is put in front of each one's file, so that what is delivered is
 // one module that imports nothing.
 //
-// An instrument is a function mount(el, config, onChange) that draws into `el` and returns
+// A widget is a function mount(el, config, onChange) that draws into `el` and returns
 // { update(config), destroy() }. `config` is plain data; what the reader changes is told by
 // onChange({ name: value }), and comes back through update. Text from outside is only ever set as
-// text. The last line of each file hands `mount` to all hosts: export default instrument(tag, mount).
+// text. The last line of each file hands `mount` to all hosts: export default widget(tag, mount).
 
 const BASE_STYLE = `
 .nin { --text: #1f2328; --back: #fff; --blue: #0067a8; --red: #b84a00; --green: #00704f;
@@ -80,7 +80,7 @@ function write(element, text) { // leaves the page alone where nothing changes
   if (element.textContent !== String(text)) element.textContent = text;
 }
 
-function pool(parent, tag, count, make = node) { // exactly `count` children, used again
+function ensureChildren(parent, tag, count, make = node) { // exactly `count` children, used again
   while (parent.childElementCount < count) make(tag, {}, parent);
   while (parent.childElementCount > count) parent.lastChild.remove();
   return [...parent.children];
@@ -92,7 +92,7 @@ function bytes(base64) { // what Python packed as bytes, as signed 8-bit integer
   return Int8Array.from(atob(base64), (c) => c.charCodeAt(0));
 }
 
-// ---- the frame around an instrument: its title, its question, its task, a reset
+// ---- the frame around a widget: its title, its question, its task, a reset
 
 function shell(el, name, config, onChange, resetTo) {
   const root = html("div", { class: `nin nin-${name}` }, el);
@@ -201,7 +201,7 @@ function painter(draw, complain) {
 
 // ---- the hosts: anywidget (JupyterLab, VS Code, Colab), and a custom element in a plain page
 
-function instrument(tag, mount) {
+function widget(tag, mount) {
   if (globalThis.customElements && !customElements.get(tag)) {
     customElements.define(tag, plainElement(mount));
   }

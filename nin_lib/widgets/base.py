@@ -1,6 +1,6 @@
-"""What all instruments share: one module of JavaScript each, four hosts, and what stands still.
+"""What all widgets share: one module of JavaScript each, four hosts, and what stands still.
 
-An instrument has two dictionaries that travel to the page: `config`, which Python alone writes, and
+A widget has two dictionaries that travel to the page: `config`, which Python alone writes, and
 `state`, which the reader's hands and Python both change. Shown, it gives three things at once: the
 live view, an HTML element that the book's pages bring to life without a kernel and that holds a
 readable still version, and a text for terminals and for tests.
@@ -22,7 +22,7 @@ from IPython import get_ipython
 try:
     from anywidget import AnyWidget
 except ImportError:
-    print("anywidget is missing, so the instruments stand still: pip install anywidget")
+    print("anywidget is missing, so the widgets stand still: pip install anywidget")
 
     class AnyWidget(traitlets.HasTraits):  # type: ignore[no-redef]
         """Takes anywidget's place: nothing is live, and what stands still is shown."""
@@ -55,14 +55,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Question:
-    """A prediction that the reader commits to before the instrument tells."""
+    """A prediction that the reader commits to before the widget tells."""
 
     ask: str
     choices: tuple[Choice, ...]
 
 
-class Instrument(AnyWidget):
-    """Base of the instruments. A subclass sets `name`, and gives `to_text()` and `still()`.
+class Widget(AnyWidget):
+    """Base of the widgets. A subclass sets `name`, and gives `to_text()` and `static_view()`.
 
     `name`: of its JavaScript file, and with dashes of its element: ``shape_flow``,
     ``<nin-shape-flow>``.
@@ -86,7 +86,7 @@ class Instrument(AnyWidget):
         """What a terminal shows, and nbval compares."""
         raise NotImplementedError
 
-    def still(self) -> str:
+    def static_view(self) -> str:
         """HTML that is readable without JavaScript."""
         raise NotImplementedError
 
@@ -95,7 +95,7 @@ class Instrument(AnyWidget):
         tag = "nin-" + self.name.replace("_", "-")
         config = json.dumps({**self.config, **self.state}, separators=(",", ":"), allow_nan=False)
         quoted = html.escape(config, quote=False).replace("'", "&#39;")  # JSON is full of "
-        return f"<{tag} data-config='{quoted}'>{self.still()}</{tag}>"
+        return f"<{tag} data-config='{quoted}'>{self.static_view()}</{tag}>"
 
     def change(self, **changes: Any) -> None:
         """Change parts of the state; the page follows."""
@@ -107,11 +107,11 @@ class Instrument(AnyWidget):
         return {**data, "text/plain": self.to_text(), "text/html": self.to_html()}, metadata
 
 
-_by_cell: dict[str, tuple[str, list[Instrument]]] = {}
+_by_cell: dict[str, tuple[str, list[Widget]]] = {}
 
 
-def close_forerunners(instrument: Instrument) -> None:
-    """Close the instruments that an earlier run of the same cell made: their page is gone.
+def close_forerunners(widget: Widget) -> None:
+    """Close the widgets that an earlier run of the same cell made: their page is gone.
 
     Else each would stay in the kernel's list of widgets, and in the page's, for good.
     """
@@ -126,16 +126,16 @@ def close_forerunners(instrument: Instrument) -> None:
             old.layout.close()
             old.close()
         made = []
-    _by_cell[cell] = (parent["msg_id"], [*made, instrument])
+    _by_cell[cell] = (parent["msg_id"], [*made, widget])
 
 
 def frame(title: str, question: Question | None, task: str = "") -> dict[str, Any]:
-    """The part of a `config` that the frame around every instrument reads."""
+    """The part of a `config` that the frame around every widget reads."""
     asked = None if question is None else asdict(question)
     return {"title": title, "question": asked, "task": task}
 
 
-def still_frame(config: dict[str, Any]) -> str:
+def static_frame(config: dict[str, Any]) -> str:
     """Title, and question with its answers folded, as HTML; empty for what is not there."""
     parts = []
     if config.get("title"):

@@ -16,7 +16,7 @@ function mount(el, config, onChange) {
     const { answer, question: { choices } } = next;
     const done = Number.isInteger(answer) && answer in choices;
     const left = choices.filter(({ right }, i) => done && !right && i !== answer);
-    pool(list, "li", left.length, html).forEach((item, i) => {
+    ensureChildren(list, "li", left.length, html).forEach((item, i) => {
       write(item, `“${left[i].say}”: not so. ${left[i].why}`);
     });
     others.hidden = !left.length;
@@ -28,4 +28,4 @@ function mount(el, config, onChange) {
   return { update, destroy: () => frame.root.remove() };
 }
 
-export default instrument("nin-choices", mount);
+export default widget("nin-choices", mount);

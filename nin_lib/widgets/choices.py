@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nin_lib.widgets.base import Choice, Instrument, Question, frame, still_frame
+from nin_lib.widgets.base import Choice, Question, Widget, frame, static_frame
 
 
-class Predict(Instrument):
+class Predict(Widget):
     """A question alone: `ask`, plain text, and `choices`, of which one or more are right.
 
     Raises `ValueError` where a text is empty or no text, two choices say the same, or not at least
@@ -32,8 +32,8 @@ class Predict(Instrument):
         question = self.config["question"]
         return "\n".join([question["ask"], *(f"- {it['say']}" for it in question["choices"])])
 
-    def still(self) -> str:
-        return still_frame(self.config)
+    def static_view(self) -> str:
+        return static_frame(self.config)
 
 
 def refuse_bad(choices: Sequence[Choice]) -> None:

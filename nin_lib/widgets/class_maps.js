@@ -175,7 +175,7 @@ function makeGallery(parent, choose) {
     if (button) choose([...row.children].indexOf(button));
   });
   return (data, { image }) => {
-    pool(row, "button", data.pictures.length, html).forEach((button, i) => {
+    ensureChildren(row, "button", data.pictures.length, html).forEach((button, i) => {
       set(button, { "aria-pressed": String(i === image) });
       if (drawn === data) return;
       const picture = data.pictures[i];
@@ -257,7 +257,7 @@ function makeClasses(parent, choose) {
   html("p", { class: "quiet" }, box, "Outline of a bar: the logit of the uncovered image.");
   let drawn = null;
   return (data, view) => {
-    const rows = pool(body, "tr", data.classes.length, classRow);
+    const rows = ensureChildren(body, "tr", data.classes.length, classRow);
     rows.forEach(({ parts }, i) => {
       if (drawn !== view.picture) drawMap(parts.map, data, view.picture, i);
       write(parts.name, data.classes[i]);
@@ -298,7 +298,7 @@ function drawMap(svg, { rows, columns }, { maps, most }, i) { // dots on what sp
   maps[i].forEach((value, k) => {
     cells[LEVELS + Math.round(LEVELS * value / most)] += `M${at(k).x} ${at(k).y}h1v1h-1z`;
   });
-  pool(svg.firstChild, "path", cells.length).forEach((path, level) => {
+  ensureChildren(svg.firstChild, "path", cells.length).forEach((path, level) => {
     set(path, { d: cells[level], class: level < LEVELS ? "against" : "for",
       "fill-opacity": Math.abs(level - LEVELS) / LEVELS });
   });
@@ -356,9 +356,9 @@ function makeLarge(parent, choose, hover) {
     const { maps, most, logits, number: image } = view.picture;
     const map = maps[view.selected];
     const digits = most < 10 ? 2 : 1;
-    pool(body, "tr", data.rows, html).forEach((row, i) => {
+    ensureChildren(body, "tr", data.rows, html).forEach((row, i) => {
       set(row, { role: "row" });
-      pool(row, "td", data.columns, html).forEach((td, j) => {
+      ensureChildren(row, "td", data.columns, html).forEach((td, j) => {
         const value = map[i * data.columns + j];
         if (!td.firstChild) html("span", {}, td);
         write(td.firstChild, number(value, digits));
@@ -543,4 +543,4 @@ function tellsOf({ field: { of } }, [rows, columns], cell) {
     + `input, ${Math.round(100 * share)}% of it.`;
 }
 
-export default instrument(TAG, mount);
+export default widget(TAG, mount);

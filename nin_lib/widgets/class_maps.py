@@ -21,9 +21,9 @@ import numpy as np
 from nin_lib import class_maps, recorded
 from nin_lib.data import CLASSES, Split, load
 from nin_lib.recipe import require_input_size
-from nin_lib.spec import require_int
 from nin_lib.torch import NiN
-from nin_lib.widgets.base import Choice, Instrument, Question, frame, packed, still_frame, unpacked
+from nin_lib.validation import require_int
+from nin_lib.widgets.base import Choice, Question, Widget, frame, packed, static_frame, unpacked
 
 START = dict(image=0, selected_class=None, cell=None, cover=None, computed=None, asked=0)
 LOOKED_AT = 500  # held-out images from which the default gallery is chosen
@@ -34,7 +34,7 @@ TASK = (
 HINT = " (Begin with image 4 or 5.)"  # of the network and images that come with the package
 
 
-class ClassMaps(Instrument):
+class ClassMaps(Widget):
     """The maps of `model`, one for each class, for a few images that the reader can cover in part.
 
     `model`: a NiN without dense layers, the trained one of the package by default. `images`:
@@ -179,7 +179,7 @@ class ClassMaps(Instrument):
         table = [f"{c:<{wide}}  {x:>{len(mean)}}  {p:>6}  {w}".rstrip() for c, x, p, w in lines]
         return "\n".join([f"image 1 of {len(self._images)}", *table])
 
-    def still(self) -> str:
+    def static_view(self) -> str:
         """The first image, its logits, and the map of the answer in numbers."""
         logits = class_maps.means(self._maps[0])
         answer, label = (
@@ -196,7 +196,7 @@ class ClassMaps(Instrument):
         head = ("class", "logit = mean of the map", "softmax share", "")
         numbers = [[f"{number:.2f}" for number in row] for row in shown]
         return (
-            still_frame(self.config) + picture + f"<br>{words}</p>"
+            static_frame(self.config) + picture + f"<br>{words}</p>"
             + html_table(self._rows(), "The logits of image 1", head) + html_table(numbers, of_map)
         )  # fmt: skip
 

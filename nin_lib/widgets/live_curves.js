@@ -107,7 +107,7 @@ function mount(el, config, onChange) {
       const scale = makeScale(all, log, panel.name === "accuracy" ? 1 : 0, top, high);
       set(panel.title, { y: top - 14 });
       write(panel.title, panel.name + (log ? " (logarithmic)" : ""));
-      pool(panel.grid, "line", scale.ticks.length).forEach((line, j) => {
+      ensureChildren(panel.grid, "line", scale.ticks.length).forEach((line, j) => {
         const y = scale.y(scale.ticks[j]);
         set(line, { class: "grid", x1: left, x2: right, y1: y, y2: y });
       });
@@ -123,7 +123,7 @@ function mount(el, config, onChange) {
       });
       const spots = cursor === null ? [] : runs.flatMap((run, r) => KINDS.map((kind) => (
         { at: nearest(lineOf(run, kind, panel.name), cursor), look: r ? "kept" : kind.key })));
-      pool(panel.spots, "circle", spots.length).forEach((circle, j) => {
+      ensureChildren(panel.spots, "circle", spots.length).forEach((circle, j) => {
         const point = spots[j].at;
         const y = point && point[1] !== null ? scale.y(point[1]) : null;
         set(circle, { class: spots[j].look, r: y === null ? 0 : 5, cx: x(point?.[0] ?? 0), cy: y ?? 0 });
@@ -303,4 +303,4 @@ function makeFilm(parent, redraw) {
   };
 }
 
-export default instrument("nin-live-curves", mount);
+export default widget("nin-live-curves", mount);

@@ -6,7 +6,7 @@
         curves.add("train_loss", 0.1, 2.25)
 
 The points are gathered here and drawn by ``live_curves.js`` in a live page; a saved notebook keeps
-the table and the picture of ``still.py``.
+the table and the picture of ``static_view.py``.
 
 The page has a stop button where a click can arrive in time. Usually the kernel reads messages only
 between cells; JupyterLab from 4.4 on sends them to a thread of their own (a *subshell*) where the
@@ -30,12 +30,12 @@ import traitlets
 from IPython import get_ipython
 from IPython.display import display, update_display
 
-from nin_lib.engine.interrupt import Interrupted
 from nin_lib.history import ClassCounts, Ended, EpochEnd, Event, History, Started, Step
-from nin_lib.widgets import still
-from nin_lib.widgets.base import Instrument, Question, frame, still_frame
-from nin_lib.widgets.feeds import Board, keras_callback
-from nin_lib.widgets.still import WORDS, Points, Row
+from nin_lib.runtime.interrupt import Interrupted
+from nin_lib.widgets import static_view
+from nin_lib.widgets.adapters import Board, keras_callback
+from nin_lib.widgets.base import Question, Widget, frame, static_frame
+from nin_lib.widgets.static_view import WORDS, Points, Row
 
 INTERVAL = 0.25  # seconds: at most four messages a second go to the page
 ENOUGH = 256  # images in a training point, or a 40th of an epoch: fewer are mostly noise
@@ -47,7 +47,7 @@ KEPT_LIMIT = 150  # points of each of their series
 ROWS = 10  # rows of the table
 
 
-class LiveCurves(Instrument):
+class LiveCurves(Widget):
     """Curves of a run, in the page while it goes on and in the saved notebook afterwards.
 
     `epochs`: how far the horizontal axis reaches (an observed run says so itself); `title`: a name
@@ -142,7 +142,7 @@ class LiveCurves(Instrument):
         for row in event.rows:  # of the epochs before, when a run goes on
             self._add_row(row)
         self._begin(again)
-        seed = event.about.get("seed")
+        seed = event.about.seed
         self._name = f"run {self._run}" + ("" if seed is None else f", seed {seed}")
 
     def _add_row(self, row: Row) -> None:
@@ -251,7 +251,7 @@ class LiveCurves(Instrument):
         self.finish(stopped=error is not None or bool(self.state.get("stop")))
 
     def board(self, *arguments: Any, **options: Any) -> Board:
-        """What d2l's trainers draw on: see `nin_lib.widgets.feeds.Board`."""
+        """What d2l's trainers draw on: see `nin_lib.widgets.adapters.Board`."""
         return Board(self, *arguments, **options)
 
     def keras(self) -> Any:
@@ -276,7 +276,7 @@ class LiveCurves(Instrument):
 
     def _keep_run(self, name: str, points: dict[str, Points]) -> None:
         thinned = {
-            series: still.thin(line, KEPT_LIMIT) if len(line) > KEPT_LIMIT else list(line)
+            series: static_view.thin(line, KEPT_LIMIT) if len(line) > KEPT_LIMIT else list(line)
             for series, line in points.items()
         }
         self._kept = [*self._kept, (name, thinned)][-KEPT:]
@@ -305,14 +305,14 @@ class LiveCurves(Instrument):
         points = self._points[series]
         points.append((x, finite(y)))
         if len(points) > LIMIT:
-            points[:] = still.thin(points, LIMIT)
+            points[:] = static_view.thin(points, LIMIT)
 
     def _append_classes(self, x: float, shares: Sequence[float | None]) -> None:
         self._lanes = self._lanes or [[] for _ in shares]
         for lane, share in zip(self._lanes, shares, strict=True):
             lane.append((x, share))
             if len(lane) > LANE_LIMIT:
-                lane[:] = still.thin(lane, LANE_LIMIT)
+                lane[:] = static_view.thin(lane, LANE_LIMIT)
 
     def _publish(self) -> None:
         if self._running:
@@ -372,23 +372,23 @@ class LiveCurves(Instrument):
 
     def to_text(self) -> str:
         """A short table: the last rows, three digits, and how the run stands."""
-        table = still.text_table(self._table(), ROWS)
+        table = static_view.text_table(self._table(), ROWS)
         return "\n".join(filter(None, [self._frame["title"], table, *self._words()]))
 
-    def still(self) -> str:
+    def static_view(self) -> str:
         """A picture, with the tables folded below it."""
         rows, title = self._table(), self._frame["title"]
-        last = zip(WORDS.values(), still.cells(rows[-1:])[0][1:], strict=True) if rows else ()
+        last = zip(WORDS.values(), static_view.cells(rows[-1:])[0][1:], strict=True) if rows else ()
         label = " ".join(["loss and accuracy by epoch;", *(f"{word} {n}," for word, n in last)])
         label = (f"{title}: " if title else "") + label.strip(" ,;")
         kept = [points for _, points in self._kept]
         names, lanes = self._names()[:LANES], self._lanes[:LANES]
         words = html.escape("; ".join(self._words()))
         return (
-            f"<div>{still_frame(self._frame)}"
-            f"{still.picture(self._points, self._epochs, label, kept)}"
+            f"<div>{static_frame(self._frame)}"
+            f"{static_view.picture(self._points, self._epochs, label, kept)}"
             f"<p>{words}</p><details><summary>the last figures as a table</summary>"
-            f"{still.html_table(rows, ROWS)}{still.class_table(names, lanes)}"
+            f"{static_view.html_table(rows, ROWS)}{static_view.class_table(names, lanes)}"
             "</details></div>"
         )
 
@@ -398,12 +398,12 @@ class LiveCurves(Instrument):
         if self._at_zero():
             words.append(f"at zero: {', '.join(self._at_zero())} (no positive logit for their own)")
         if self._kept:
-            marks = zip(still.MARKS, self._kept, strict=False)
+            marks = zip(static_view.MARKS, self._kept, strict=False)
             words.append("pale: " + ", ".join(f"{mark} {name}" for mark, (name, _) in marks))
         return [*words, self._status]
 
     def _table(self) -> list[Row]:
-        return self._rows or still.rows_from(self._points)
+        return self._rows or static_view.rows_from(self._points)
 
 
 def finite(y: float) -> float | None:

@@ -86,7 +86,7 @@ function path(points, x, y) { // the pen is lifted over a gap; a lone point show
 // ---- the panels
 
 function label(group, values, place, anchor) {
-  pool(group, "text", values.length).forEach((text, i) => {
+  ensureChildren(group, "text", values.length).forEach((text, i) => {
     const [x, y] = place(values[i]);
     write(set(text, { x, y, "text-anchor": anchor }), values[i]);
   });
@@ -94,7 +94,7 @@ function label(group, values, place, anchor) {
 
 function mark(group, points, look, x, y, r) {
   const seen = points.filter((p) => p[1] !== null && y(p[1]) !== null);
-  pool(group, "circle", seen.length).forEach((circle, i) => {
+  ensureChildren(group, "circle", seen.length).forEach((circle, i) => {
     set(circle, { class: look, r, cx: x(seen[i][0]), cy: y(seen[i][1]) });
   });
 }
@@ -121,7 +121,7 @@ function drawGuess(panel, chance, scale, left, right, top, high) {
 function drawKept(panel, runs, x, y, right) { // a letter at the end of each line, none on another
   const lines = runs.flatMap((run, r) => KINDS.map((kind) => (
     { points: lineOf(run, kind, panel.name), key: kind.key, letter: MARKS[r] })));
-  pool(panel.kept, "path", lines.length).forEach((line, i) => {
+  ensureChildren(panel.kept, "path", lines.length).forEach((line, i) => {
     set(line, { class: "line kept", d: path(lines[i].points, x, y),
       "stroke-dasharray": lines[i].key === "val" ? "6 4" : null });
   });
@@ -134,7 +134,7 @@ function drawKept(panel, runs, x, y, right) { // a letter at the end of each lin
     if (before.some((other) => other.letter === end.letter)) end.letter = "";
     else if (before.length) end.x = Math.max(...before.map((other) => other.x)) + 8;
   });
-  pool(panel.marks, "text", ends.length).forEach((text, i) => {
+  ensureChildren(panel.marks, "text", ends.length).forEach((text, i) => {
     write(set(text, { x: ends[i].x, y: ends[i].y }), ends[i].letter);
   });
 }
@@ -192,20 +192,20 @@ function drawLanes(lanes, { names, x: xs, shares }, at, x, left, right, top) {
   set(lanes.title, { y: top - 12 });
   write(lanes.title, names.length ? "classes: own images with a positive logit" : "");
   const look = (word, i) => `${word}${now[i] === 0 ? " zero" : ""}`;
-  pool(lanes.names, "text", names.length).forEach((text, i) => {
+  ensureChildren(lanes.names, "text", names.length).forEach((text, i) => {
     set(text, { class: look("name", i), x: left - 6, y: floor(i) - 2, "text-anchor": "end" });
     write(text, names[i].length > most ? `${names[i].slice(0, most - 1)}…` : names[i]);
   });
-  pool(lanes.backs, "rect", names.length).forEach((back, i) => {
+  ensureChildren(lanes.backs, "rect", names.length).forEach((back, i) => {
     set(back, { class: "lane", x: left, y: floor(i) - LANE.high, width: right - left, height: LANE.high });
   });
-  pool(lanes.areas, "path", names.length).forEach((area, i) => {
+  ensureChildren(lanes.areas, "path", names.length).forEach((area, i) => {
     set(area, { class: "area", d: areaOf(xs, shares[i], x, floor(i)) });
   });
-  pool(lanes.floors, "line", names.length).forEach((line, i) => {
+  ensureChildren(lanes.floors, "line", names.length).forEach((line, i) => {
     set(line, { class: look("floor", i), x1: left, x2: right, y1: floor(i), y2: floor(i) });
   });
-  pool(lanes.values, "text", names.length).forEach((text, i) => {
+  ensureChildren(lanes.values, "text", names.length).forEach((text, i) => {
     write(set(text, { class: look("name", i), x: right + 40, y: floor(i) - 2, "text-anchor": "end" }),
       percent(now[i]));
   });
@@ -238,7 +238,7 @@ function makeClassTable(parent) {
   const body = html("tbody", {}, table);
   return ({ names, shares }, column) => {
     details.hidden = !names.length;
-    pool(body, "tr", names.length, html).forEach((row, i) => {
+    ensureChildren(body, "tr", names.length, html).forEach((row, i) => {
       const [name, value] = row.children.length ? row.children
         : [html("th", { scope: "row" }, row), html("td", {}, row)];
       write(name, names[i]);

@@ -109,7 +109,7 @@ function buttons(parent, label, choose) {
   const row = html("div", { class: "controls", role: "group", "aria-label": label }, parent);
   return (options, chosen) => {
     row.hidden = !options.length;
-    pool(row, "button", options.length, html).forEach((button, i) => {
+    ensureChildren(row, "button", options.length, html).forEach((button, i) => {
       const [value, words] = options[i];
       set(button, { type: "button", "aria-pressed": String(value === chosen) });
       write(button, words);
@@ -213,7 +213,7 @@ function rowsPart(parent, pick, here) {
     drawn = layer;
     const count = Math.min(ROWS, layer.pixels);
     const first = Math.min(Math.max(at - (count >> 1), 0), layer.pixels - count);
-    pool(body, "tr", count, html).forEach((line, i) => {
+    ensureChildren(body, "tr", count, html).forEach((line, i) => {
       const place = first + i;
       const value = ({ values }) => number(values[place], layer.digits);
       const texts = [`${Math.floor(place / layer.width)}, ${place % layer.width}`,
@@ -354,7 +354,7 @@ function drawMaps({ group, maps: drawn }, layer, maps, role = null) {
 function drawNumbers(cells, { width, digits }, { values, top, spot = -1, differs }) {
   cells.style.cssText = `display: grid; width: ${CELL * width}px; `
     + `grid: auto-flow ${CELL}px / repeat(${width}, 1fr)`;
-  pool(cells, "span", values.length, html).forEach((span, i) => {
+  ensureChildren(cells, "span", values.length, html).forEach((span, i) => {
     write(span, number(values[i], digits));
     span.className = i === spot ? "spot" : differs?.has(i) ? "differs" : "";
     span.style.background = `rgb(${tint(values[i]).join(" ")} / ${0.5 * shade(values[i], top)})`;
@@ -558,4 +558,4 @@ const largest = (values) => values.reduce((most, value) => Math.max(most, Math.a
 const clamp = (value, count) => Math.min(Math.max(Number.isFinite(value) ? value : 0, 0), count - 1);
 const inside = (pixel, { height, width }) => [clamp(pixel?.[0], height), clamp(pixel?.[1], width)];
 
-export default instrument("nin-pixel-mlp", mount);
+export default widget("nin-pixel-mlp", mount);

@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nin_lib.spec import Block, Dropout, Network, require_int
+from nin_lib.spec import Block, Dropout, Network
+from nin_lib.validation import require_int
 from nin_lib.widgets.base import (
     Choice,
-    Instrument,
     Question,
+    Widget,
     frame,
     packed,
-    still_frame,
+    static_frame,
     unpacked,
 )
 
@@ -114,7 +115,7 @@ class Result(NamedTuple):
     after: np.ndarray  # the same after the ReLU
 
 
-class PixelMLP(Instrument):
+class PixelMLP(Widget):
     """One pixel on its way through a 1×1 convolution and a ReLU.
 
     `network_layer`: a layer as `layer_of` gives it, shown beside the one by hand, without the
@@ -207,10 +208,10 @@ class PixelMLP(Instrument):
         ]
         return "\n".join([self._heading(), *table, *self._shuffled()])
 
-    def still(self) -> str:
+    def static_view(self) -> str:
         """The question, and the chosen pixel's sums as a table."""
         head, *body = self._table()
-        parts = [still_frame(self.config), f"<p>{html.escape(self._heading())}</p>"]
+        parts = [static_frame(self.config), f"<p>{html.escape(self._heading())}</p>"]
         parts += ["<table><thead><tr><td></td>"]
         parts += [f'<th scope="col">{html.escape(cell)}</th>' for cell in head[1:]]
         parts.append("</tr></thead><tbody>")

@@ -85,7 +85,7 @@ export function mount(el, config, onChange = () => {}) {
     frame.update(config);
     const names = Object.keys(config.networks);
     const view = look(config);
-    pool(start, "option", names.length, html).forEach((option, i) => {
+    ensureChildren(start, "option", names.length, html).forEach((option, i) => {
       write(set(option, { value: names[i] }), names[i]);
     });
     start.value = config.start;
@@ -200,8 +200,8 @@ function makeVolumes(parent, choose) {
     let end = 0;
     ends = boxes.map((box) => (end += box.wide + box.deep + (wide - used) / boxes.length));
     set(svg, { viewBox: `0 0 ${wide} ${floor + 3}`, width: wide, height: floor + 3 });
-    const volumes = pool(svg, "g", boxes.length);
-    pool(labels, "span", boxes.length, html).forEach((label, i) => {
+    const volumes = ensureChildren(svg, "g", boxes.length);
+    ensureChildren(labels, "span", boxes.length, html).forEach((label, i) => {
       const [from, to] = [ends[i - 1] ?? 0, ends[i]];
       const chosen = { class: i === view.selected ? "chosen" : "" };
       drawVolume(set(volumes[i], chosen), view.stages, i, { ...boxes[i], floor, from, to });
@@ -247,7 +247,7 @@ function parts(g, ...tags) { // the children of `g`, made once
 }
 
 function drawScale(box, pixels, pixel, channels, channel) { // two rulers
-  const [across, one, deep, two] = pool(box, "span", 4, html);
+  const [across, one, deep, two] = ensureChildren(box, "span", 4, html);
   set(across, { class: "rule" }).style.width = `${pixels * pixel}px`;
   set(deep, { class: "rule deep" }).style.width = `${channels * channel * Math.hypot(RIGHT, UP)}px`;
   write(one, amount(pixels, "pixel"));
@@ -375,9 +375,9 @@ function makeSums(parent) { // a list for each layer of the selected stage
     const { name, rows, entering } = stages[selected];
     write(heading, `Where the numbers of ${name} come from`);
     heading.hidden = !rows.length;
-    pool(box, "ul", rows.length, html).forEach((list, i) => {
+    ensureChildren(box, "ul", rows.length, html).forEach((list, i) => {
       const lines = explain(rows[i], i ? rows[i - 1].shape : entering);
-      pool(list, "li", lines.length, html).forEach((item, line) => write(item, lines[line]));
+      ensureChildren(list, "li", lines.length, html).forEach((item, line) => write(item, lines[line]));
     });
   };
 }
@@ -499,7 +499,7 @@ function makePicture(parent) {
     set(svg, { height: face.y + face.high + Math.max(2, margin * scale) });
     set(map, { class: "map", x: face.x, y: face.y, width: face.wide, height: face.high });
     set(lost, { class: "unread", d: bars(unread, size, face) });
-    pool(squares, "rect", windows.length).forEach((rect, i) => {
+    ensureChildren(squares, "rect", windows.length).forEach((rect, i) => {
       const { x, y, side } = windows[i];
       set(rect, { class: "window", x: at(x), y: at(y), width: side * scale, height: side * scale });
     });
@@ -507,4 +507,4 @@ function makePicture(parent) {
   };
 }
 
-export default instrument("nin-shape-flow", mount);
+export default widget("nin-shape-flow", mount);

@@ -15,7 +15,7 @@ from typing import Any
 from nin_lib.flow import Row, ShapeError, as_pair, html_table, shape_flow, text_table
 from nin_lib.networks import CHAPTER, NETWORKS, network
 from nin_lib.spec import Network
-from nin_lib.widgets.base import Choice, Instrument, Question, frame, still_frame
+from nin_lib.widgets.base import Choice, Question, Widget, frame, static_frame
 
 Size = int | tuple[int, int]  # of the image, in pixels; (height, width) where they differ
 
@@ -52,7 +52,7 @@ QUESTION = Question(
 TASK = "find an edit that changes the multiply-adds and not the parameters."
 
 
-class ShapeFlow(Instrument):
+class ShapeFlow(Widget):
     """A network block by block, to be edited: shapes, costs, and pixels that are never read.
 
     A network that does not accept images of `size` is shown with the reason.
@@ -135,12 +135,12 @@ class ShapeFlow(Instrument):
         except ValueError as error:
             return str(error)
 
-    def still(self) -> str:
+    def static_view(self) -> str:
         try:
             table = html_table(self.spec, self.size)
         except ValueError as error:
             table = f"<p>{html.escape(str(error))}</p>"
-        return still_frame(self.config) + table
+        return static_frame(self.config) + table
 
 
 def as_data(spec: Network) -> dict[str, Any]:

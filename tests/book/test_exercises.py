@@ -17,7 +17,7 @@ from test_numbers_in_prose import uncovered
 from torch import nn
 
 from nin_lib import Block, Dropout, Network, Pool, network, shape_flow, totals
-from nin_lib.check import CHECKS, check, judge
+from nin_lib.check import CHECKS, check, grade
 from tools import exercises, notebooks
 
 SOURCES = sorted(exercises.FOLDER.glob("[0-9][0-9]_*.py"))
@@ -37,7 +37,7 @@ def said_by_checks(nb: NotebookNode) -> dict[str, str]:
     for cell in nb.cells:
         if cell.cell_type == "code":
             exec(cell.source, names)
-            names["check"] = lambda number, *answers: said.update({number: judge(number, *answers)})
+            names["check"] = lambda number, *answers: said.update({number: grade(number, *answers)})
     return said
 
 
@@ -66,7 +66,7 @@ def test_every_check_belongs_to_an_exercise():
 def test_nothing_is_no_answer(number):
     count = len(WRONG[number][0][0])
     for nothing in (None, ...):
-        assert OPEN in judge(number, *[nothing] * count)
+        assert OPEN in grade(number, *[nothing] * count)
 
 
 def test_an_unknown_number_is_named():
@@ -591,7 +591,7 @@ def test_a_wrong_answer_is_told_what_is_wrong(number):
     assert len(WRONG[number]) >= 3
     for answers, part in WRONG[number]:
         for _ in range(5):  # the input is random
-            said = judge(number, *answers)
+            said = grade(number, *answers)
             assert said.startswith(f"Exercise {number}: not yet. "), said
             assert part in said
 
@@ -710,27 +710,27 @@ def test_nothing_that_is_given_stops_a_check(number):
         for place in range(len(answers)):
             for it in NO_ANSWERS:
                 for given in (it, lambda *inputs, it=it: it, lambda *inputs, it=it: (it, it)):
-                    said = judge(number, *answers[:place], given, *answers[place + 1 :])
+                    said = grade(number, *answers[:place], given, *answers[place + 1 :])
                     assert "right." not in said or said.endswith(" is not right."), said
 
 
 def test_what_is_still_open_is_named_and_the_rest_is_judged():
-    assert OPEN in judge("6.1", ..., ..., ..., ...)
-    assert "6.1 is still open in full, times: " in judge("6.1", 2510, ..., None, 7)
-    assert "small: a map has many places" in judge("6.1", 110, ..., ..., ...)
-    assert "more_work: by how many" in judge("6.1", ..., ..., ..., 107)
-    assert "at_once: this is" in judge("4.2", ..., 34570, ...)
-    assert "5.3 is still open in multiply_adds: " in judge("5.3", LEFT_OUT, ...)
-    assert "5.3 is still open in parameters: " in judge("5.3", [LEFT_OUT[0], ..., ...], DONE)
-    assert "block 1, parameters: 1 is too small" in judge("5.3", [1, ..., ...], DONE)
-    assert "7.2 is still open in floor: " in judge("7.2", dead, lambda logits, labels: ...)
-    assert "7.2 is still open in dead: " in judge("7.2", ..., floor)
+    assert OPEN in grade("6.1", ..., ..., ..., ...)
+    assert "6.1 is still open in full, times: " in grade("6.1", 2510, ..., None, 7)
+    assert "small: a map has many places" in grade("6.1", 110, ..., ..., ...)
+    assert "more_work: by how many" in grade("6.1", ..., ..., ..., 107)
+    assert "at_once: this is" in grade("4.2", ..., 34570, ...)
+    assert "5.3 is still open in multiply_adds: " in grade("5.3", LEFT_OUT, ...)
+    assert "5.3 is still open in parameters: " in grade("5.3", [LEFT_OUT[0], ..., ...], DONE)
+    assert "block 1, parameters: 1 is too small" in grade("5.3", [1, ..., ...], DONE)
+    assert "7.2 is still open in floor: " in grade("7.2", dead, lambda logits, labels: ...)
+    assert "7.2 is still open in dead: " in grade("7.2", ..., floor)
 
 
 @pytest.mark.parametrize("case", ODD)
 def test_an_answer_of_another_kind_is_told_so(case):
     number, answers, part = ODD[case]
-    said = judge(number, *answers)
+    said = grade(number, *answers)
     assert "not yet" in said and part in said, said
 
 
@@ -828,7 +828,7 @@ NEARLY = {
 def test_what_is_only_nearly_right_never_passes(case):
     number, answers, part = NEARLY[case]
     for _ in range(5):  # the input is random
-        said = judge(number, *answers)
+        said = grade(number, *answers)
         assert said.startswith(f"Exercise {number}: not yet. ") and part in said, said
 
 
@@ -874,14 +874,14 @@ OTHER_WAYS = [
 
 @pytest.mark.parametrize(("number", "answer"), OTHER_WAYS)
 def test_another_way_is_right_too(number, answer):
-    assert judge(number, answer) == f"Exercise {number}: right."
+    assert grade(number, answer) == f"Exercise {number}: right."
 
 
 def test_checks_leave_the_random_state_of_the_student_alone():
     torch.manual_seed(0)
     before = torch.random.get_rng_state()
-    judge("2.1", conv1x1)
-    judge("4.1", lambda maps: maps.mean(dim=(2, 3)))
+    grade("2.1", conv1x1)
+    grade("4.1", lambda maps: maps.mean(dim=(2, 3)))
     assert torch.equal(torch.random.get_rng_state(), before)
 
 

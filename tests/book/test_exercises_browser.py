@@ -12,7 +12,7 @@ NAMES = [path.stem for path in sorted((ROOT / "exercises").glob("[0-9][0-9]_*.py
 def test_folds_open_by_keyboard(site, playwright, name):
     with browser_page(playwright) as (page, _, errors):
         page.goto(f"{site}/exercises/{name}.html", wait_until="networkidle")
-        folds = page.locator("article details:not(.nin *)")  # an instrument has its own
+        folds = page.locator("article details:not(.nin *)")  # a widget has its own
         unfolded = page.locator("article details[open]:not(.nin *)")
         verdicts = page.locator("article pre", has_text="right.")
         exercises = page.locator("article h2").count()

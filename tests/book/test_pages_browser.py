@@ -1,4 +1,4 @@
-"""The instruments where no kernel runs: in the built book, and in notebooks that nobody has run."""
+"""The widgets where no kernel runs: in the built book, and in notebooks that nobody has run."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from common import ROOT
 from harness import browser_page, jupyter_lab
 from nbconvert import HTMLExporter
 
-# Where each instrument stands.
+# Where each widget stands.
 PAGES = {
     "choices": "03_nin_block",
     "pixel-mlp": "02_one_by_one_convolution",
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 
 def stored_html(name: str, page: str) -> list[str]:
-    """What the notebook has stored for the instrument: the HTML of its outputs."""
+    """What the notebook has stored for the widget: the HTML of its outputs."""
     notebook = nbformat.read(ROOT / "notebooks" / f"{page}.ipynb", as_version=4)
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", ()) if "data" in o]
     pages = [output["data"].get("text/html", "") for output in outputs]

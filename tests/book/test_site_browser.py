@@ -46,7 +46,7 @@ def open_page(page, site, path, errors):
     sleeping = still_asleep(page)
     faults = list(errors)
     if sleeping:
-        faults.append(f"{sleeping} instruments did not come to life")
+        faults.append(f"{sleeping} widgets did not come to life")
     if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
         faults.append("wider than the window")
     return faults

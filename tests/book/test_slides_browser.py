@@ -36,7 +36,7 @@ FAULTS = """async () => {
     "too small": wide && !alive.length && text && zoom < 1,
     "too wide": article.scrollWidth > article.clientWidth
       || within("pre").some((it) => wide && it.scrollWidth > it.clientWidth + 1),
-    "a dead instrument": alive.some((it) => !it.querySelector(".nin")?.offsetHeight),
+    "a dead widget": alive.some((it) => !it.querySelector(".nin")?.offsetHeight),
     "a picture without words": within("img").some((it) => !it.alt || !it.naturalWidth),
   };
   return Object.keys(said).filter((it) => said[it]);
@@ -44,7 +44,7 @@ FAULTS = """async () => {
 
 
 def open_slides(page, address: str, number: int = 1) -> int:
-    """Go to a slide of a page, wait for its instruments, and return how many slides there are."""
+    """Go to a slide of a page, wait for its widgets, and return how many slides there are."""
     page.goto(f"{address}#slide-{number}")
     page.locator(COUNTER).wait_for()
     assert still_asleep(page) == 0

@@ -11,8 +11,8 @@ from nin_lib import torch as nin
 from nin_lib.data import Split, load
 from nin_lib.networks import network
 from nin_lib.recipe import recipe
+from nin_lib.runtime.dataset import to_input
 from nin_lib.spec import Block, Network, Pool
-from nin_lib.train import to_input
 
 SMALL = Network((Block(5, (8, 8), padding=2), Pool(), Block(3, (8, 10))), input_size=28)
 INNER = Network((Block(3, (2, 2), stride=2, inner_kernel_size=3), Block(3, (2, 2))), input_size=31)

@@ -94,7 +94,7 @@ def test_a_dead_class_is_told_once_and_again_after_it_lived(batch):
     logits, labels, given = batch
     told = []
     monitor = CollapseMonitor(told.append, classes=["T-shirt", "trouser"])
-    monitor(Started(1, 10, 10_000, {}))
+    monitor(Started(1, 10, 10_000))
     dead = np.where(np.isin(np.arange(10), (1, 7)), 0, logits)
     steps(monitor, given(logits), given(labels), 1)
     assert told == []
@@ -111,7 +111,7 @@ def test_without_a_last_relu_negative_logits_are_nothing_to_warn_of(batch):
     logits, labels, given = batch
     told = []
     monitor = CollapseMonitor(told.append)
-    monitor(Started(1, 1, 1000, {}))
+    monitor(Started(1, 1, 1000))
     steps(monitor, given(np.where(np.arange(10) == 1, -1, logits)), given(labels))
     assert told == []
 
@@ -120,7 +120,7 @@ def test_a_plateau_is_told_with_its_cause_and_what_to_try(batch):
     _, labels, given = batch
     told = []
     monitor = CollapseMonitor(told.append)
-    monitor(Started(1, 1, 1000, {}))
+    monitor(Started(1, 1, 1000))
     steps(monitor, given(np.zeros((1000, 10))), given(labels), loss=math.log(10))
     assert len(told) == 1
     assert told[0].startswith("epoch 1.0: the loss is near ln 10 = 2.30: all logits are 0")
@@ -134,7 +134,7 @@ def test_of_one_class_or_of_no_numbers_there_is_nothing_to_tell(logits, loss):
     """With one class the loss is always ln 1 = 0; a loss that is NaN ends the run anyway."""
     told = []
     monitor = CollapseMonitor(told.append)
-    monitor(Started(2, 2, 2000, {}))
+    monitor(Started(2, 2, 2000))
     steps(monitor, logits, np.zeros(1000, dtype=int), 4, loss=loss)
     assert told == [] and len(monitor.shares) == 4
     assert plateau(loss, logits) is None
@@ -144,7 +144,7 @@ def test_that_a_run_is_slow_is_told_after_its_first_epoch(batch):
     _, labels, given = batch
     told = []
     monitor = CollapseMonitor(told.append)
-    monitor(Started(2, 2, 2000, {}))
+    monitor(Started(2, 2, 2000))
     slow = np.random.default_rng(0).uniform(0.01, 0.1, (1000, 10))
     steps(monitor, given(slow), given(labels), 1, loss=math.log(10))
     assert told == []
@@ -155,7 +155,7 @@ def test_that_a_run_is_slow_is_told_after_its_first_epoch(batch):
 def test_small_batches_are_judged_together(batch):
     logits, labels, given = batch
     monitor = CollapseMonitor()
-    monitor(Started(1, 100, 6400, {}))
+    monitor(Started(1, 100, 6400))
     for step in range(1, 101):
         part = slice(64 * step % 936, 64 * step % 936 + 64)
         monitor(Step(step, 1, 64, 1.0, 0, given(logits[part]), given(labels[part])))
@@ -164,7 +164,7 @@ def test_small_batches_are_judged_together(batch):
 
 def test_steps_that_tell_no_logits_are_passed_over():
     monitor = CollapseMonitor()
-    monitor(Started(1, 1, 64, {}))
+    monitor(Started(1, 1, 64))
     monitor(Step(1, 1, 64, 1.0, 0))
     assert monitor.shares == []
 

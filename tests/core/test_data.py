@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from nin_lib import cli, data
+from nin_lib import cli, data, download
 from nin_lib.data import FILES, DataError, Split, load
-from nin_lib.engine import download
-from nin_lib.engine.download import download_full
+from nin_lib.download import download_full
 from tools.make_mini_set import idx_bytes, mini_arrays
 
 full_set = pytest.mark.skipif(

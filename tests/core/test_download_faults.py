@@ -10,7 +10,7 @@ import pytest
 from common import ROOT
 
 from nin_lib.data import FILES, DataError
-from nin_lib.engine.download import download_full
+from nin_lib.download import download_full
 
 NAMES = [f"{file}.gz" for file in FILES]
 CONTENT = {name: bytes([number]) * (40_000 + number) for number, name in enumerate(NAMES)}
@@ -223,7 +223,7 @@ def test_a_full_disk_is_seen_and_leaves_nothing(server, tmp_path, monkeypatch):
 FETCH = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from nin_lib.engine.download import download_full
+from nin_lib.download import download_full
 print("ready", flush=True)
 sys.stdin.readline()
 download_full(sys.argv[2], [sys.argv[3]], json.loads(sys.argv[4]), 20)

@@ -57,19 +57,19 @@ FULL = ("full-default", "full-published")
 def test_a_recorded_run_says_what_it_was_made_of_and_on(name):
     run = recorded.run(name)
     about = run.history.about
-    assert len(run.history.rows) == about["epochs"]
-    assert network(about["network"]) and about["seed"] == 0
-    assert about["data"] == ("full" if name in FULL else "mini")
-    assert {"processor", "threads", "instruction_set", "torch", "numpy"} <= set(about["plan"])
+    assert len(run.history.rows) == about.epochs
+    assert network(about.network) and about.seed == 0
+    assert about.data == ("full" if name in FULL else "mini")
+    assert {"processor", "threads", "instruction_set", "torch", "numpy"} <= set(about.plan)
     assert (recorded.FOLDER / f"{name}.json").stat().st_size < (40_000 if name in FULL else 15_000)
 
 
 def test_they_are_the_runs_that_their_names_say():
     collapse, default, kaiming = map(recorded.run, RUNS)
     published = recipe("published")
-    assert collapse.history.about["recipe"] == asdict(published)
-    assert default.history.about["recipe"] == asdict(recipe("default"))
-    assert kaiming.history.about["recipe"] == asdict(replace(published, init="kaiming"))
+    assert collapse.history.about.recipe == asdict(published)
+    assert default.history.about.recipe == asdict(recipe("default"))
+    assert kaiming.history.about.recipe == asdict(replace(published, init="kaiming"))
     assert collapse.history.last["val_accuracy"] < 0.60 < default.history.last["val_accuracy"]
     assert any(0 in lane for lane in collapse.classes["shares"])
     assert any("dead: " in words for words in collapse.told) and not default.told
@@ -78,8 +78,8 @@ def test_they_are_the_runs_that_their_names_say():
 @pytest.mark.parametrize("name", FULL)
 def test_a_full_run_has_the_recipe_of_its_name(name):
     about = recorded.run(name).history.about
-    assert about["recipe"] == asdict(recipe(name.removeprefix("full-")))
-    assert [about[key] for key in ("network", "epochs", "images")] == ["chapter", 10, 55_000]
+    assert about.recipe == asdict(recipe(name.removeprefix("full-")))
+    assert [about.network, about.epochs, about.images] == ["chapter", 10, 55_000]
 
 
 def test_what_is_recorded_of_the_full_runs_is_made_from_their_results(

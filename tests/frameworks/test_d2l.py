@@ -229,7 +229,7 @@ def test_what_does_not_fit_is_named(arguments, rule):
 @pytest.mark.parametrize("kind", ["bytes", "channels", "floats"])
 def test_batches_for_pytorch_are_those_of_our_own_trainer(size, kind):
     torch = pytest.importorskip("torch")
-    from nin_lib.train import to_input
+    from nin_lib.runtime.dataset import to_input
 
     images = load("mini").train.images[:3]
     images = {

@@ -14,9 +14,9 @@ from nin_lib import torch as nin_torch
 from nin_lib import train
 from nin_lib.collapse import CollapseMonitor
 from nin_lib.data import CLASSES, Split
-from nin_lib.engine.interrupt import Interrupted
 from nin_lib.history import Ended, EpochEnd, History, Started, Step
 from nin_lib.recipe import Recipe, recipe
+from nin_lib.runtime.interrupt import Interrupted
 from nin_lib.spec import Block, Dropout, Network, Pool
 from nin_lib.weights import from_flax, from_keras, from_torch, to_flax, to_keras, to_torch
 from nin_lib.widgets import LiveCurves
@@ -157,8 +157,8 @@ def test_names_are_no_data_and_no_recipe(framework, monkeypatch):
 @pytest.mark.parametrize("framework", [in_keras, in_jax])
 def test_a_history_says_which_versions_ran(framework):
     about = framework(CONSTANT)[1].about
-    name = about["framework"]
-    assert about[name] == sys.modules[name].__version__
+    name = about.framework
+    assert about.plan[name] == sys.modules[name].__version__
 
 
 def test_another_keras_model_is_followed_too():
@@ -305,7 +305,7 @@ def test_numbers_that_make_no_run_are_refused_before_it_starts(framework, argume
 def test_large_numbers_of_any_integer_type_are_kept_as_plain_ones(framework):
     plain = dict(epochs=1, batch_size=2**31 - 1, input_size=22, seed=2**63 - 1)
     history = framework(CONSTANT, **{name: np.int64(value) for name, value in plain.items()})[1]
-    assert {name: history.about[name] for name in plain} == plain
+    assert {name: getattr(history.about, name) for name in plain} == plain
     assert History.from_json(history.to_json()) == history
 
 

@@ -13,7 +13,7 @@ from jupyter_client.manager import KernelManager
 from tools.notebooks import _ThisPython
 
 pytestmark = pytest.mark.timeout(120)
-LOAD = "%load_ext nin_lib.engine.side_by_side"
+LOAD = "%load_ext nin_lib.notebook.side_by_side"
 
 
 class Kernel:
@@ -83,7 +83,7 @@ display(HTML("<b>b</b>"))
 def test_files_are_exchanged_in_a_folder_of_their_own(kernel):
     kernel.run("%%pytorch\nfrom pathlib import Path\n_ = Path('note').write_text('hello')")
     said, error, _ = kernel.run(
-        "from nin_lib.engine.side_by_side import shared\nprint((shared / 'note').read_text())"
+        "from nin_lib.notebook.side_by_side import shared\nprint((shared / 'note').read_text())"
     )
     assert (said, error) == ("hello\n", None)
 
@@ -151,7 +151,7 @@ def test_a_process_that_dies_is_told_of_and_replaced(kernel):
 
 def test_a_framework_that_is_missing_is_told_of_and_nothing_breaks(kernel):
     kernel.run(
-        "import nin_lib.engine.side_by_side as it\n"
+        "import nin_lib.notebook.side_by_side as it\n"
         "before = it.PACKAGES['jax']\nit.PACKAGES['jax'] = ['not_there', 'optax']"
     )
     said, error, _ = kernel.run("%%jax\nprint(1)")
@@ -164,7 +164,9 @@ def test_a_framework_that_is_missing_is_told_of_and_nothing_breaks(kernel):
 def test_the_processes_end_with_the_notebook(tmp_path):
     kernel = Kernel(tmp_path)
     pid = int(kernel.run("%%pytorch\nimport os\nprint(os.getpid())")[0])
-    folder = kernel.run("from nin_lib.engine.side_by_side import shared\nprint(shared)")[0].strip()
+    folder = kernel.run("from nin_lib.notebook.side_by_side import shared\nprint(shared)")[
+        0
+    ].strip()
     kernel.client.stop_channels()
     kernel.manager.shutdown_kernel()
     assert ended(pid)
@@ -186,7 +188,7 @@ def test_without_a_notebook_it_says_so():
     code = """
 from IPython.testing.globalipapp import start_ipython
 shell = start_ipython()
-shell.run_line_magic("load_ext", "nin_lib.engine.side_by_side")
+shell.run_line_magic("load_ext", "nin_lib.notebook.side_by_side")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert "need a notebook" in done.stdout + done.stderr

@@ -16,7 +16,7 @@ with LiveCurves(epochs=3, title="elsewhere") as curves:
 
 
 def test_live_curves_of_another_process_are_drawn_while_it_runs(tmp_path, playwright):
-    write_notebook(tmp_path / "a.ipynb", "%load_ext nin_lib.engine.side_by_side", RUN)
+    write_notebook(tmp_path / "a.ipynb", "%load_ext nin_lib.notebook.side_by_side", RUN)
     with jupyter_lab(tmp_path) as address, browser_page(playwright) as (page, others, errors):
         open_notebook(page, address, "a.ipynb")
         page.keyboard.press("Shift+Enter")

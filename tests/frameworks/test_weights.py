@@ -20,8 +20,8 @@ from nin_lib.weights import (
     from_keras,
     from_torch,
     initial,
-    load,
-    save,
+    load_file,
+    save_file,
     shapes,
     to_channels_last,
     to_flax,
@@ -71,8 +71,8 @@ def test_round_trips_are_exact(name, dtype, tmp_path):
     model = nin_torch.NiN(spec).to(torch.from_numpy(np.zeros(1, dtype)).dtype)
     to_torch(model, weights)
     assert equal(from_torch(model), weights)
-    save(weights, tmp_path / "weights.safetensors")
-    assert equal(load(tmp_path / "weights.safetensors"), weights)
+    save_file(weights, tmp_path / "weights.safetensors")
+    assert equal(load_file(tmp_path / "weights.safetensors"), weights)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -101,8 +101,8 @@ def test_what_was_written_is_what_was_there_and_not_a_view():
 
 def test_arrays_that_are_not_contiguous_are_saved_as_they_read(tmp_path):
     array = np.arange(6.0).reshape(2, 3).T
-    save({"a": array, "b": array[::2]}, tmp_path / "w.safetensors")
-    again = load(tmp_path / "w.safetensors")
+    save_file({"a": array, "b": array[::2]}, tmp_path / "w.safetensors")
+    again = load_file(tmp_path / "w.safetensors")
     assert np.array_equal(again["a"], array) and np.array_equal(again["b"], array[::2])
 
 
@@ -195,11 +195,11 @@ def test_a_damaged_file_is_named(tmp_path):
     path = tmp_path / "weights.safetensors"
     path.write_bytes(b"<html>")
     with pytest.raises(ValueError, match=r"weights.safetensors: not a safetensors file"):
-        load(path)
-    save(random_weights(SPECS["dense"]), path)
+        load_file(path)
+    save_file(random_weights(SPECS["dense"]), path)
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(ValueError, match="a damaged one"):
-        load(path)
+        load_file(path)
 
 
 @pytest.mark.parametrize("kind", ["bfloat16", "float8_e4m3fn"])
@@ -207,7 +207,7 @@ def test_numbers_that_numpy_lacks_are_named(tmp_path, kind):
     tensor = torch.ones(2).to(getattr(torch, kind))
     safetensors.torch.save_file({"a": tensor}, tmp_path / "low.safetensors")
     with pytest.raises(ValueError, match=r"low.safetensors: holds (BF16|F8_E4M3) numbers, which"):
-        load(tmp_path / "low.safetensors")
+        load_file(tmp_path / "low.safetensors")
 
 
 def test_first_weights_take_the_seeds_that_training_takes():
@@ -220,5 +220,5 @@ def test_first_weights_take_the_seeds_that_training_takes():
 def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
     for name in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(tmp_path))
-    save({"a": np.ones(2)}, "~/w.safetensors")
-    assert (tmp_path / "w.safetensors").is_file() and list(load("~/w.safetensors")) == ["a"]
+    save_file({"a": np.ones(2)}, "~/w.safetensors")
+    assert (tmp_path / "w.safetensors").is_file() and list(load_file("~/w.safetensors")) == ["a"]

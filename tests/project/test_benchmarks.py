@@ -14,9 +14,9 @@ from common import BENCHMARKS
 
 from nin_lib import recorded
 from nin_lib.data import Dataset, load
-from nin_lib.engine.interrupt import Interrupted
 from nin_lib.history import Step
 from nin_lib.recipe import SIZES
+from nin_lib.runtime.interrupt import Interrupted
 
 SVG = "{http://www.w3.org/2000/svg}"
 

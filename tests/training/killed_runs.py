@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import tiny_runs
 import torch
 
-from nin_lib.engine import checkpoint, keep
 from nin_lib.history import Started, Step
+from nin_lib.runtime import checkpoint, checkpointer
 from nin_lib.train import Run
 
 STEPS = 15
@@ -55,7 +55,9 @@ def live(folder, data, every, place=None, count=0, told=None):
         return before(run, index)
 
     before, Run.take_step = Run.take_step, take_step
-    keep.Keeper.after_step = lambda keeper: keeper.run.step % every or keeper.save()
+    checkpointer.Checkpointer.after_step = lambda checkpointer: (
+        checkpointer.run.step % every or checkpointer.save()
+    )
     net = tiny_runs.nin.build(tiny_runs.NET, tiny_runs.recipe("default"), 3)
     if place in ("in forward", "evaluating"):
         evaluating = place == "evaluating"

@@ -13,8 +13,16 @@ import pytest
 import torch
 
 import nin_lib
-from nin_lib.engine import checkpoint as module
-from nin_lib.engine.checkpoint import NAME, PREVIOUS, Checkpoint, CheckpointError, load, read, save
+from nin_lib.runtime import checkpoint as module
+from nin_lib.runtime.checkpoint import (
+    NAME,
+    PREVIOUS,
+    Checkpoint,
+    CheckpointError,
+    load_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+)
 
 
 def example(step=1):
@@ -56,23 +64,24 @@ def files(folder):
 
 
 def test_what_is_saved_comes_back_to_the_bit(tmp_path):
-    save(tmp_path, example())
+    save_checkpoint(tmp_path, example())
     assert files(tmp_path) == [NAME]
-    assert same(load(tmp_path), example())
+    assert same(load_checkpoint(tmp_path), example())
 
 
 def test_the_one_before_is_kept(tmp_path):
     for step in (1, 2, 3):
-        save(tmp_path, example(step))
+        save_checkpoint(tmp_path, example(step))
     assert files(tmp_path) == [PREVIOUS, NAME]
-    assert same(read(tmp_path / NAME), example(3)) and same(read(tmp_path / PREVIOUS), example(2))
+    assert same(read_checkpoint(tmp_path / NAME), example(3))
+    assert same(read_checkpoint(tmp_path / PREVIOUS), example(2))
 
 
 def test_none_only_where_there_is_none(tmp_path):
-    assert load(tmp_path) is None
-    assert load(tmp_path / "nowhere") is None
+    assert load_checkpoint(tmp_path) is None
+    assert load_checkpoint(tmp_path / "nowhere") is None
     (tmp_path / (NAME + ".part")).write_bytes(b"left by a crash")
-    assert load(tmp_path) is None
+    assert load_checkpoint(tmp_path) is None
 
 
 # ── Damage ───────────────────────────────────────────────────────────────────────────────────────
@@ -85,23 +94,23 @@ def cuts(length, head):
 
 
 def test_a_file_cut_at_any_length_is_refused(tmp_path):
-    save(tmp_path, example())
+    save_checkpoint(tmp_path, example())
     path = tmp_path / NAME
     whole = path.read_bytes()
     head = 8 + int.from_bytes(whole[:8], "little")
     for length in cuts(len(whole), head):
         path.write_bytes(whole[:length])
         with pytest.raises(CheckpointError, match="not a whole checkpoint|damaged"):
-            read(path)
+            read_checkpoint(path)
     for longer in (whole + b"\0", whole + whole):
         path.write_bytes(longer)
         with pytest.raises(CheckpointError):
-            read(path)
+            read_checkpoint(path)
 
 
 def test_a_flipped_bit_anywhere_is_refused(tmp_path):
     """Every bit of the length field, and one of every byte of the header and the tensors."""
-    save(tmp_path, example())
+    save_checkpoint(tmp_path, example())
     path = tmp_path / NAME
     whole = path.read_bytes()
     draw = random.Random(1)
@@ -112,7 +121,7 @@ def test_a_flipped_bit_anywhere_is_refused(tmp_path):
         spoiled[byte] ^= 1 << bit
         path.write_bytes(spoiled)
         with pytest.raises(CheckpointError):
-            read(path)
+            read_checkpoint(path)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +130,7 @@ def test_a_flipped_bit_anywhere_is_refused(tmp_path):
 def test_another_file_in_its_place_is_refused(tmp_path, content):
     (tmp_path / NAME).write_bytes(content)
     with pytest.raises(CheckpointError, match=NAME):
-        load(tmp_path)
+        load_checkpoint(tmp_path)
 
 
 def test_a_safetensors_file_without_our_checksum_is_refused(tmp_path):
@@ -130,38 +139,38 @@ def test_a_safetensors_file_without_our_checksum_is_refused(tmp_path):
     for metadata in (None, {"state": state}, {"state": state, "sha256": "0" * 64}):
         (tmp_path / NAME).write_bytes(module.safetensors.torch.save(tensors, metadata))
         with pytest.raises(CheckpointError):
-            load(tmp_path)
+            load_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize("spoil", [lambda whole: whole[:-5], lambda whole: b"", lambda whole: None])
 def test_a_damaged_or_missing_file_falls_back_to_the_one_before(tmp_path, spoil):
     for step in (1, 2):
-        save(tmp_path, example(step))
+        save_checkpoint(tmp_path, example(step))
     spoiled = spoil((tmp_path / NAME).read_bytes())
     if spoiled is None:
         (tmp_path / NAME).unlink()  # as a crash between the two renames leaves it
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert same(load(tmp_path), example(1))
+            assert same(load_checkpoint(tmp_path), example(1))
         return
     (tmp_path / NAME).write_bytes(spoiled)
     with pytest.warns(UserWarning, match=f"{NAME}: not a whole.*going on from {PREVIOUS}"):
-        assert same(load(tmp_path), example(1))
+        assert same(load_checkpoint(tmp_path), example(1))
 
 
 def test_two_damaged_files_are_an_error_and_not_a_new_start(tmp_path):
     for step in (1, 2):
-        save(tmp_path, example(step))
+        save_checkpoint(tmp_path, example(step))
     for name in (NAME, PREVIOUS):
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:100])
     with pytest.raises(CheckpointError, match=f"{NAME}.*{PREVIOUS}.*start anew"):
-        load(tmp_path)
+        load_checkpoint(tmp_path)
 
 
 def test_a_damaged_file_never_takes_the_place_of_a_whole_one(tmp_path, monkeypatch):
     """Saving after a fall-back, and a crash in the middle of that."""
     for step in (1, 2):
-        save(tmp_path, example(step))
+        save_checkpoint(tmp_path, example(step))
     (tmp_path / NAME).write_bytes(b"damaged")
 
     def crash(source, target):
@@ -169,12 +178,14 @@ def test_a_damaged_file_never_takes_the_place_of_a_whole_one(tmp_path, monkeypat
 
     monkeypatch.setattr(module.os, "replace", crash)
     with pytest.raises(SystemExit):
-        save(tmp_path, example(3))
+        save_checkpoint(tmp_path, example(3))
     with pytest.warns(UserWarning, match="going on from"):
-        assert same(load(tmp_path), example(1))
+        assert same(load_checkpoint(tmp_path), example(1))
     monkeypatch.undo()
-    save(tmp_path, example(3))
-    assert same(read(tmp_path / NAME), example(3)) and same(read(tmp_path / PREVIOUS), example(1))
+    save_checkpoint(tmp_path, example(3))
+    assert same(read_checkpoint(tmp_path / NAME), example(3)) and same(
+        read_checkpoint(tmp_path / PREVIOUS), example(1)
+    )
 
 
 # ── Nothing is executed ──────────────────────────────────────────────────────────────────────────
@@ -197,13 +208,13 @@ def test_a_malicious_pickle_is_refused_and_not_executed(tmp_path, how):
     elif how == "torch.save":
         torch.save({"model": Malicious(mark)}, path)
     elif how == "appended":
-        save(tmp_path, example())
+        save_checkpoint(tmp_path, example())
         path.write_bytes(path.read_bytes() + poison)
     else:
         metadata = {"state": poison.decode("latin-1"), "sha256": "0" * 64}
         path.write_bytes(module.safetensors.torch.save({"a": torch.zeros(1)}, metadata))
     with pytest.raises(CheckpointError):
-        load(tmp_path)
+        load_checkpoint(tmp_path)
     assert not mark.exists()
     pickle.loads(poison).close()  # the test's own poison does work
     assert mark.exists()
@@ -240,9 +251,9 @@ def test_the_library_reads_and_writes_no_pickle():
 
 def test_nothing_stays_open_or_mapped(tmp_path):
     """A mapped file could not be replaced on Windows."""
-    save(tmp_path, example(1))
+    save_checkpoint(tmp_path, example(1))
     path = tmp_path / NAME
-    held = load(tmp_path)  # held on to while the file changes below
+    held = load_checkpoint(tmp_path)  # held on to while the file changes below
     if Path("/proc/self/maps").exists():
         assert NAME not in Path("/proc/self/maps").read_text()
         opened = []
@@ -316,45 +327,45 @@ def test_when_the_disk_fails_the_old_one_stays_and_the_error_is_seen(
     tmp_path, monkeypatch, point, number
 ):
     for step in (1, 2):
-        save(tmp_path, example(step))
+        save_checkpoint(tmp_path, example(step))
     break_disk(monkeypatch, point, OSError(number, os.strerror(number)))
     with pytest.raises(OSError, match=os.strerror(number).split()[0]) as caught:
-        save(tmp_path, example(3))
+        save_checkpoint(tmp_path, example(3))
     assert caught.value.errno == number
     monkeypatch.undo()
     assert not [name for name in files(tmp_path) if name.endswith(".part")]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert same(load(tmp_path), example(2))
-    save(tmp_path, example(3))  # and when there is room again, all is as before
-    assert same(load(tmp_path), example(3))
+        assert same(load_checkpoint(tmp_path), example(2))
+    save_checkpoint(tmp_path, example(3))  # and when there is room again, all is as before
+    assert same(load_checkpoint(tmp_path), example(3))
 
 
 def test_a_file_that_cannot_even_be_removed_does_not_hide_the_error(tmp_path, monkeypatch):
-    save(tmp_path, example(1))
+    save_checkpoint(tmp_path, example(1))
     break_disk(monkeypatch, "fsync", OSError(errno.ENOSPC, "No space left on device"))
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(PermissionError()))
     with pytest.raises(OSError, match="No space left"):
-        save(tmp_path, example(2))
+        save_checkpoint(tmp_path, example(2))
     monkeypatch.undo()
-    assert same(load(tmp_path), example(1))
+    assert same(load_checkpoint(tmp_path), example(1))
 
 
 def test_an_interrupt_while_writing_leaves_the_old_one(tmp_path, monkeypatch):
-    save(tmp_path, example(1))
+    save_checkpoint(tmp_path, example(1))
     break_disk(monkeypatch, "write 500", KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        save(tmp_path, example(2))
+        save_checkpoint(tmp_path, example(2))
     assert files(tmp_path) == [NAME]
-    assert same(load(tmp_path), example(1))
+    assert same(load_checkpoint(tmp_path), example(1))
 
 
 def test_a_checkpoint_that_may_not_be_read_is_an_error_and_not_a_new_start(tmp_path, monkeypatch):
-    save(tmp_path, example(1))
+    save_checkpoint(tmp_path, example(1))
 
     def forbidden(path):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_bytes", forbidden)
     with pytest.raises(PermissionError, match=NAME):
-        load(tmp_path)
+        load_checkpoint(tmp_path)

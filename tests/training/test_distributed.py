@@ -12,9 +12,9 @@ import pytest
 import torch
 from tiny_runs import CPU, few, run
 
-from nin_lib.engine import checkpoint
-from nin_lib.engine.checkpoint import CheckpointError, read
-from nin_lib.engine.distributed import Team, launched, local_device, team
+from nin_lib.runtime import checkpoint
+from nin_lib.runtime.checkpoint import CheckpointError, read_checkpoint
+from nin_lib.runtime.workers import Workers, join_workers, launched, local_device
 
 HERE = Path(__file__).parent
 CASES = range(5)  # of two_ranks.CASES
@@ -132,7 +132,7 @@ def test_the_checkpoint_of_two_processes_goes_on_exactly(folder):
     whole, broken = folder / "whole", folder / "broken"
     for name in ("model.safetensors", "history.json", "history.csv"):
         assert (whole / name).read_bytes() == (broken / name).read_bytes()
-    one, other = (read(out / checkpoint.NAME) for out in (whole, broken))
+    one, other = (read_checkpoint(out / checkpoint.NAME) for out in (whole, broken))
     assert one.state == other.state
     assert all(torch.equal(one.tensors[name], other.tensors[name]) for name in one.tensors)
 
@@ -152,10 +152,10 @@ def test_another_number_of_processes_is_refused_in_words(folder, tmp_path):
 def test_shares():
     for n in (0, 1, 2, 7, 8):
         for size in (1, 2, 3):
-            parts = [Team(rank, size).share(torch.arange(n)) for rank in range(size)]
+            parts = [Workers(rank, size).share(torch.arange(n)) for rank in range(size)]
             assert sorted(torch.cat(parts).tolist()) == list(range(n))
             assert max(map(len, parts)) - min(map(len, parts)) <= 1
-    assert Team().any(True) and not Team().any(False)
+    assert Workers().any(True) and not Workers().any(False)
 
 
 def test_flags_are_exchanged_while_the_next_step_is_computed(monkeypatch):
@@ -171,7 +171,7 @@ def test_flags_are_exchanged_while_the_next_step_is_computed(monkeypatch):
         return Exchange()
 
     monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
-    ranks = Team(1, 2, "control")
+    ranks = Workers(1, 2, "control")
     assert not ranks.any(False) and not waited
     assert [ranks.any(flag) for flag in (True, False, False)] == [False, True, False]
     assert len(waited) == 3 and not ranks.settle() and len(waited) == 4
@@ -195,5 +195,5 @@ def test_more_processes_than_gpus_are_refused_in_each_of_them(monkeypatch, devic
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ValueError, match=r"got 'cuda' \(.*processes: 2, GPUs: 1\)"):
-        with team(device):
+        with join_workers(device):
             pass

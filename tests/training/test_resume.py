@@ -19,11 +19,12 @@ from torch import nn
 from nin_lib import cli, networks
 from nin_lib import torch as nin
 from nin_lib.data import Split
-from nin_lib.engine import checkpoint, device, keep
-from nin_lib.engine.checkpoint import CheckpointError, load, read
-from nin_lib.engine.device import Plan
 from nin_lib.history import Ended, EpochEnd, History, Started, Step
 from nin_lib.recipe import RECIPES
+from nin_lib.runtime import checkpoint, checkpointer
+from nin_lib.runtime import plan as plan_module
+from nin_lib.runtime.checkpoint import CheckpointError, load_checkpoint, read_checkpoint
+from nin_lib.runtime.plan import ExecutionPlan, choose_plan
 from nin_lib.spec import Dropout
 from nin_lib.train import evaluate, predict
 
@@ -37,7 +38,7 @@ def often():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keep, "SECONDS", 0.0)
+        patch.setattr(checkpointer, "SECONDS", 0.0)
         yield
     torch.set_num_threads(threads)
 
@@ -60,7 +61,7 @@ def equal(a, b):
     assert (a / "model.safetensors").read_bytes() == (b / "model.safetensors").read_bytes()
     for name in ("history.json", "history.csv"):
         assert (a / name).read_bytes() == (b / name).read_bytes()
-    one, other = (read(folder / checkpoint.NAME) for folder in (a, b))
+    one, other = (read_checkpoint(folder / checkpoint.NAME) for folder in (a, b))
     assert one.state == other.state and one.tensors.keys() == other.tensors.keys()
     assert any(name.startswith("momentum.") for name in one.tensors)
     for name, tensor in one.tensors.items():
@@ -184,7 +185,7 @@ def test_an_interrupt_anywhere_ends_between_steps_and_the_same_call_goes_on(
         f"Stopped after step {steps}, {len(history.rows)} epochs done. "
         f"The same call goes on from {tmp_path}.\n"
     )
-    assert read(tmp_path / checkpoint.NAME).state["step"] == steps
+    assert read_checkpoint(tmp_path / checkpoint.NAME).state["step"] == steps
     again = Stop(0)
     run(data, tmp_path, observers=[again])
     assert again.started == steps and again.events[0].rows == tuple(history.rows)
@@ -222,7 +223,7 @@ def test_an_interrupt_while_the_end_is_written_does_not_stop_it(data, tmp_path, 
     monkeypatch.setattr(History, "to_csv", press)
     _, history = run(data, tmp_path, epochs=1, observers=[watcher])
     assert len(history.rows) == 1 and not watcher.events[-1].interrupted
-    assert load(tmp_path).state["finished"] and len(kept(tmp_path)) == 4
+    assert load_checkpoint(tmp_path).state["finished"] and len(kept(tmp_path)) == 4
 
 
 def test_without_a_folder_an_interrupt_says_so_and_keeps_the_model(data, capsys):
@@ -299,13 +300,13 @@ def test_another_run_does_not_go_on_and_is_told_what_differs(
     assert {path.name: path.read_bytes() for path in half.iterdir()} == before
     if resume == "exact":
         watcher = Stop(0)
-        monkeypatch.setattr(keep, "SECONDS", 60.0)
+        monkeypatch.setattr(checkpointer, "SECONDS", 60.0)
         run(data, half, net=net, resume="never", observers=[watcher], **changed)
-        assert watcher.started == 0 and load(half).state["finished"]
+        assert watcher.started == 0 and load_checkpoint(half).state["finished"]
 
 
 def other_threads(monkeypatch):
-    monkeypatch.setattr(device.torch, "get_num_threads", lambda: 77)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
 
 
 def other_instruction_set(monkeypatch):
@@ -313,17 +314,17 @@ def other_instruction_set(monkeypatch):
 
 
 def other_torch(monkeypatch):
-    monkeypatch.setattr(device.torch, "__version__", "9.9")
+    monkeypatch.setattr(torch, "__version__", "9.9")
 
 
 def other_numpy(monkeypatch):
-    monkeypatch.setattr(device.np, "__version__", "9.9")
+    monkeypatch.setattr(plan_module.np, "__version__", "9.9")
 
 
 def other_processor(monkeypatch):
     there = torch.cpu.get_capabilities()
     abacus = {**there, "cpu_name": "Abacus"}
-    monkeypatch.setattr(device.torch.cpu, "get_capabilities", lambda: abacus)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abacus)
 
 
 @pytest.mark.parametrize(
@@ -334,9 +335,9 @@ def other_processor(monkeypatch):
         (other_torch, CPU, "torch .* there, 9.9 here"),
         (other_numpy, CPU, "numpy .* there, 9.9 here"),
         (other_processor, CPU, "processor .* there, Abacus here"),
-        (None, Plan("cpu", "bfloat16"), "precision float32 there, bfloat16 here"),
-        (None, Plan("cpu", "float16"), "precision float32 there, float16 here"),
-        (None, Plan("cpu", channels_last=False), "channels_last True there, False here"),
+        (None, ExecutionPlan("cpu", "bfloat16"), "precision float32 there, bfloat16 here"),
+        (None, ExecutionPlan("cpu", "float16"), "precision float32 there, float16 here"),
+        (None, ExecutionPlan("cpu", channels_last=False), "channels_last True there, False here"),
     ],
 )
 def test_under_other_conditions_it_goes_on_only_when_told(
@@ -346,28 +347,28 @@ def test_under_other_conditions_it_goes_on_only_when_told(
         change(monkeypatch)
     with pytest.raises(CheckpointError, match=f"would not be exact .*{message}.*'anyway' goes on"):
         run(data, half, plan=plan)
-    there = load(half).state["history"]["about"]["plan"]
+    there = load_checkpoint(half).state["history"]["about"]["plan"]
     watcher = Stop(9)
     run(data, half, plan=plan, resume="anyway", observers=[watcher])
     assert watcher.started == 7
     _, history = run(data, half, plan=plan)  # exact again, under what is now here
     assert len(history.rows) == 3
-    assert history.about["earlier"] == [dict(until_step=7, plan=there)]
-    assert history.about["plan"] != there
+    assert history.about.earlier == [dict(until_step=7, plan=there)]
+    assert history.about.plan != there
 
 
 def test_a_run_in_another_precision_is_also_exact(data, tmp_path):
     """float16 has a loss scale that changes, and skips steps, while it is being found."""
     for precision in ("bfloat16", "float16"):
         whole, broken = tmp_path / f"{precision} whole", tmp_path / f"{precision} broken"
-        plan = Plan("cpu", precision)
+        plan = ExecutionPlan("cpu", precision)
         run(data, whole, plan=plan)
         for step in (2, 9):
             run(data, broken, plan=plan, observers=[Stop(step)])
-        assert load(broken).state["step"] == 9
+        assert load_checkpoint(broken).state["step"] == 9
         run(data, broken, plan=plan)
         assert equal(whole, broken)
-    scale = load(tmp_path / "float16 whole").state["scaler"]
+    scale = load_checkpoint(tmp_path / "float16 whole").state["scaler"]
     assert set(scale) >= {"scale", "_growth_tracker"}
 
 
@@ -619,12 +620,12 @@ def test_nin_train_out_and_resume(small_class, tmp_path, monkeypatch, capsys):
     assert train("--seed", "5", "--precision", "float32", "--out", whole) == 0
     said = capsys.readouterr().out
     assert "held-out images: loss" in said and "test images" not in said
-    monkeypatch.setattr("nin_lib.watch.default", lambda: Stop(7))
+    monkeypatch.setattr("nin_lib.progress.default", lambda: Stop(7))
     assert train("--seed", "5", "--precision", "float32", "--out", out, "--test") == 130
     said = capsys.readouterr().out
     assert f"The same call goes on from {out}" in said and "images: loss" not in said
     watcher = Stop(0)
-    monkeypatch.setattr("nin_lib.watch.default", lambda: watcher)
+    monkeypatch.setattr("nin_lib.progress.default", lambda: watcher)
     assert cli.main(["train", "--device", "cpu", "--resume", out, "--test"]) == 0
     said = capsys.readouterr().out
     assert "held-out images: loss" in said and "test images: loss" in said
@@ -634,7 +635,7 @@ def test_nin_train_out_and_resume(small_class, tmp_path, monkeypatch, capsys):
 def interrupted(monkeypatch, *arguments):
     """`nin train`, stopped after 7 of 15 steps."""
     with monkeypatch.context() as patch:
-        patch.setattr("nin_lib.watch.default", lambda: Stop(7))
+        patch.setattr("nin_lib.progress.default", lambda: Stop(7))
         assert train(*arguments) == 130
 
 
@@ -642,36 +643,40 @@ def resumed(monkeypatch, *arguments):
     """The exit status of `nin train --resume`, and at which step it resumed."""
     watcher = Stop(0)
     with monkeypatch.context() as patch:
-        patch.setattr("nin_lib.watch.default", lambda: watcher)
+        patch.setattr("nin_lib.progress.default", lambda: watcher)
         return cli.main(["train", "--resume", *arguments]), watcher.started
 
 
 def test_resume_restores_device_precision_and_layout(small_class, tmp_path, monkeypatch):
     """Whatever the flags said: --tune chose a layout, and by rule the device may be another."""
-    tuned = Plan("cpu", "bfloat16", channels_last=False, keep_memory=device.plan("cpu").keep_memory)
-    monkeypatch.setattr(device, "fastest", lambda *_: tuned)
+    tuned = ExecutionPlan(
+        "cpu", "bfloat16", channels_last=False, keep_memory=choose_plan("cpu").keep_memory
+    )
+    monkeypatch.setattr(plan_module, "fastest", lambda *_: tuned)
     out = tmp_path / "run"
     interrupted(monkeypatch, "--tune", "--out", str(out))
-    monkeypatch.setattr(device, "fastest", None)  # it is not timed again
-    monkeypatch.setattr(device, "best_device", lambda: "another device")
+    monkeypatch.setattr(plan_module, "fastest", None)  # it is not timed again
+    monkeypatch.setattr(plan_module, "best_device", lambda: "another device")
     assert resumed(monkeypatch, str(out)) == (0, 7)
-    plan = History.from_json((out / "history.json").read_text(encoding="utf-8")).about["plan"]
+    plan = History.from_json((out / "history.json").read_text(encoding="utf-8")).about.plan
     assert (plan["precision"], plan["channels_last"]) == ("bfloat16", False)
 
 
 def test_the_same_tuned_command_resumes_its_run(small_class, tmp_path, monkeypatch, capsys):
-    tuned = Plan("cpu", channels_last=False, keep_memory=device.plan("cpu").keep_memory)
-    monkeypatch.setattr(device, "fastest", lambda *_: tuned)
+    tuned = ExecutionPlan("cpu", channels_last=False, keep_memory=choose_plan("cpu").keep_memory)
+    monkeypatch.setattr(plan_module, "fastest", lambda *_: tuned)
     out = str(tmp_path / "run")
     interrupted(monkeypatch, "--tune", "--out", out)
-    monkeypatch.setattr(device, "fastest", lambda *_: replace(tuned, channels_last=True))
+    monkeypatch.setattr(plan_module, "fastest", lambda *_: replace(tuned, channels_last=True))
     assert train("--tune", "--out", out) == 0
     assert "its precision and layout are used" in capsys.readouterr().out
-    assert load(Path(out)).state["finished"]
+    assert load_checkpoint(Path(out)).state["finished"]
 
 
 def test_resume_compiles_where_the_run_was_compiled(small_class, tmp_path, monkeypatch):
-    monkeypatch.setattr(Plan, "compiled", lambda plan, model: model)  # compiling takes a minute
+    monkeypatch.setattr(
+        ExecutionPlan, "compiled", lambda plan, model: model
+    )  # compiling takes a minute
     out = str(tmp_path / "run")
     interrupted(monkeypatch, "--compile", "--out", out)
     assert resumed(monkeypatch, out) == (0, 7)
@@ -712,7 +717,7 @@ def test_the_same_command_after_the_end_trains_nothing(small_class, tmp_path, ca
     assert train("--out", out, "--seed", "1") == 2
     assert "(nin train: --overwrite)" in one_line(capsys)
     assert train("--out", out, "--seed", "1", "--overwrite") == 0
-    assert load(Path(out)).state["history"]["about"]["seed"] == 1
+    assert load_checkpoint(Path(out)).state["history"]["about"]["seed"] == 1
 
 
 def test_an_interrupt_outside_of_training_ends_the_command_too(monkeypatch, capsys):
@@ -748,7 +753,7 @@ def test_nin_train_resume_of_nothing_and_of_a_finished_run(small_class, tmp_path
 def test_nin_train_names_what_differs(small_class, tmp_path, monkeypatch, capsys):
     out = str(tmp_path / "run")
     interrupted(monkeypatch, "--seed", "5", "--precision", "float32", "--out", out)
-    monkeypatch.setattr("nin_lib.watch.default", lambda: Stop(0))
+    monkeypatch.setattr("nin_lib.progress.default", lambda: Stop(0))
     capsys.readouterr()
     assert train("--seed", "6", "--precision", "float32", "--out", out) == 2
     assert "seed 5 there, 6 here" in one_line(capsys)
@@ -771,7 +776,7 @@ def test_nin_train_on_a_full_disk(small_class, tmp_path, monkeypatch, capsys):
 def test_resume_from_a_terminal_says_what_it_cannot_do(tmp_path, capsys):
     """A run that a notebook began, and options that would make it another run."""
     state = {"finished": False, "history": {"rows": [], "about": {"notes": {}}}}
-    checkpoint.save(tmp_path, checkpoint.Checkpoint({}, state))
+    checkpoint.save_checkpoint(tmp_path, checkpoint.Checkpoint({}, state))
     assert cli.main(["train", "--resume", str(tmp_path)]) == 2
     assert "was not started by nin train" in capsys.readouterr().err
     assert cli.main(["train", "--resume", str(tmp_path), "--epochs", "9"]) == 2

@@ -14,12 +14,12 @@ from torch import nn
 
 from nin_lib import torch as nin
 from nin_lib import weights
-from nin_lib.engine import checkpoint, keep
-from nin_lib.engine.checkpoint import CheckpointError, load
-from nin_lib.engine.device import Plan
-from nin_lib.engine.interrupt import Interrupted
 from nin_lib.history import Ended, Started, Step
 from nin_lib.recipe import RECIPES
+from nin_lib.runtime import checkpoint, checkpointer
+from nin_lib.runtime.checkpoint import CheckpointError, load_checkpoint
+from nin_lib.runtime.interrupt import Interrupted
+from nin_lib.runtime.plan import ExecutionPlan
 from nin_lib.torch import NiN, load_run
 
 OLD = ("history.json", "history.csv", "model.safetensors", checkpoint.PREVIOUS)
@@ -84,8 +84,8 @@ def test_a_finished_run_is_returned_on_another_machine(data, done, finished, mon
 
 def test_a_finished_run_in_another_precision_is_returned_only_when_told(data, done, finished):
     with pytest.raises(CheckpointError, match="precision float32 there, bfloat16 here.*'anyway'"):
-        run(data, done, plan=Plan("cpu", "bfloat16"))
-    _, history = run(data, done, plan=Plan("cpu", "bfloat16"), resume="anyway")
+        run(data, done, plan=ExecutionPlan("cpu", "bfloat16"))
+    _, history = run(data, done, plan=ExecutionPlan("cpu", "bfloat16"), resume="anyway")
     assert history == finished[2]
 
 
@@ -123,7 +123,7 @@ def test_results_without_a_checkpoint_are_not_overwritten(data, done, finished):
         run(data, done)
     assert (done / "history.json").read_bytes() == finished[0]["history.json"]
     run(data, done, seed=4, resume="never")
-    assert load(done).state["history"]["about"]["seed"] == 4
+    assert load_checkpoint(done).state["history"]["about"]["seed"] == 4
 
 
 # ── One run in a folder ──────────────────────────────────────────────────────────────────────────
@@ -132,8 +132,8 @@ def test_results_without_a_checkpoint_are_not_overwritten(data, done, finished):
 def test_a_run_that_replaces_another_leaves_none_of_its_files(data, done):
     """It is stopped early: then there are no results, rather than those of the other seed."""
     run(data, done, seed=4, resume="never", observers=[stop_at(2)])
-    assert sorted(path.name for path in done.iterdir()) == [checkpoint.NAME, keep.LOCK]
-    assert load(done).state["history"]["about"]["seed"] == 4
+    assert sorted(path.name for path in done.iterdir()) == [checkpoint.NAME, checkpointer.LOCK]
+    assert load_checkpoint(done).state["history"]["about"]["seed"] == 4
 
 
 def test_a_run_that_replaces_another_and_fails_at_once_leaves_it_alone(data, done, finished):
@@ -171,7 +171,7 @@ def test_a_crash_while_another_run_is_replaced_never_mixes_them(
     with suppress(SystemExit):
         run(data, done, seed=4, resume="never", observers=[after_one_step])
     monkeypatch.undo()
-    seed = load(done).state["history"]["about"]["seed"]
+    seed = load_checkpoint(done).state["history"]["about"]["seed"]
     old = [name for name in OLD if (done / name).exists()]
     assert (seed, old) == (4, []) if crash > 5 else seed == 3
     assert all((done / name).read_bytes() == finished[0][name] for name in old)
@@ -188,14 +188,14 @@ with FileLock(sys.argv[1]):
 
 def test_a_folder_that_another_process_uses_is_refused(data, tmp_path):
     other = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path / keep.LOCK)],
+        [sys.executable, "-c", HOLD, str(tmp_path / checkpointer.LOCK)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert other.stdout.readline() == "held\n"
     events = []
     with pytest.raises(CheckpointError, match="another run is using .*name another folder"):
         run(data, tmp_path, observers=[events.append])
-    assert events == [] and [path.name for path in tmp_path.iterdir()] == [keep.LOCK]
+    assert events == [] and [path.name for path in tmp_path.iterdir()] == [checkpointer.LOCK]
     other.communicate("")
     run(data, tmp_path, epochs=1)  # and now it is free
 
@@ -317,7 +317,7 @@ def test_what_cannot_be_saved_is_reported_before_the_first_step(data, tmp_path, 
     events = []
     with pytest.raises(ValueError, match=message):
         run(data, tmp_path, net=Tied(extra), observers=[events.append])
-    assert events == [] and [path.name for path in tmp_path.iterdir()] == [keep.LOCK]
+    assert events == [] and [path.name for path in tmp_path.iterdir()] == [checkpointer.LOCK]
 
 
 def test_a_state_that_cannot_be_loaded_is_reported_before_the_first_step(data, tmp_path):
@@ -339,7 +339,7 @@ def test_the_rename_is_flushed_to_the_disk(tmp_path, monkeypatch):
         fsync(handle)
 
     monkeypatch.setattr(checkpoint.os, "fsync", watch)
-    checkpoint.replace(tmp_path / "file", b"content")
+    checkpoint.replace_file(tmp_path / "file", b"content")
     if os.name != "nt":
         assert len(flushed) == 2
         assert not os.path.exists("/proc/self/fd") or flushed == [False, True]
@@ -374,7 +374,7 @@ def test_a_run_in_double_precision_comes_back_in_it(data, tmp_path):
 
 def test_reading_its_file_as_neutral_weights_names_the_call(done):
     with pytest.raises(ValueError, match=r"nin_lib.torch.load_run\(folder\)"):
-        weights.load(done / "model.safetensors")
+        weights.load_file(done / "model.safetensors")
 
 
 def without_a_spec():

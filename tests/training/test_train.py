@@ -16,19 +16,21 @@ from torch import nn
 
 from nin_lib import torch as nin
 from nin_lib.data import Dataset, Split, load, order
-from nin_lib.engine.device import Plan, plan
-from nin_lib.engine.distributed import ALONE, team
-from nin_lib.engine.interrupt import Interrupted
-from nin_lib.engine.restore import left_as_found, own_randomness, reseed
-from nin_lib.engine.trial_in_torch import check_model
 from nin_lib.history import Ended, EpochEnd, History, Started, Step
 from nin_lib.networks import network
 from nin_lib.recipe import RECIPES, Recipe, learning_rate, recipe, run_numbers
+from nin_lib.runtime.allocator import MALLOPT_KEEP, set_allocator
+from nin_lib.runtime.dataset import DeviceDataset, to_input
+from nin_lib.runtime.interrupt import Interrupted
+from nin_lib.runtime.model_check_torch import check_model
+from nin_lib.runtime.plan import ExecutionPlan, choose_plan
+from nin_lib.runtime.preserve import preserve_placement, preserve_random_state, reseed
+from nin_lib.runtime.workers import ALONE, join_workers
 from nin_lib.spec import Block, Network
-from nin_lib.train import Feed, evaluate, fit, predict, to_input
+from nin_lib.train import evaluate, fit, predict
 
 TINY = Network((Block(3, (6, 10), stride=2),), input_size=28)
-CPU = Plan("cpu")
+CPU = ExecutionPlan("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def test_events_come_in_order_and_the_history_is_what_they_said(few):
     assert [e.images for e in events if isinstance(e, Step)] == [32, 32, 32, 4] * 2
     assert [e.row for e in events if isinstance(e, EpochEnd)] == history.rows
     assert not events[-1].interrupted
-    assert history.about["recipe"]["learning_rate"] == recipe("default").learning_rate
+    assert history.about.recipe["learning_rate"] == recipe("default").learning_rate
 
 
 def test_the_last_small_batch_counts_as_it_should(few):
@@ -126,7 +128,7 @@ def test_one_epoch_is_sgd_written_out(few):
         epochs=1,
         batch_size=40,
         seed=1,
-        plan=Plan("cpu", channels_last=False),
+        plan=ExecutionPlan("cpu", channels_last=False),
         observers=[],
     )
     images = torch.tensor(few.train.images).float()[:, None] / 255
@@ -156,10 +158,10 @@ def test_evaluate_and_predict_agree_whatever_the_batch_size(few):
 
 def test_images_are_enlarged_batch_by_batch(few):
     index = torch.arange(8)
-    images, labels = Feed(few.train, 56, CPU)[index]
+    images, labels = DeviceDataset(few.train, 56, CPU)[index]
     assert images.shape == (8, 1, 56, 56) and labels.dtype == torch.int64
     assert 0 <= images.min() and images.max() <= 1
-    same, _ = Feed(few.train, None, CPU)[index]
+    same, _ = DeviceDataset(few.train, None, CPU)[index]
     assert torch.equal(same[:, 0], torch.tensor(few.train.images[:8]) / 255)
     floats = torch.rand(2, 3, 5, 5)
     assert torch.equal(to_input(floats), floats)
@@ -330,7 +332,7 @@ def test_a_model_comes_back_to_where_it_was_with_its_new_values():
     model = Ending()
     tensors = [*model.parameters(), *model.buffers()]
     homes = [tensor.data_ptr() for tensor in tensors]
-    with pytest.raises(KeyError), left_as_found(model):
+    with pytest.raises(KeyError), preserve_placement(model):
         for tensor in tensors:
             tensor.data = torch.full_like(tensor, 7)
         raise KeyError
@@ -509,19 +511,18 @@ def test_building_takes_the_seeds_that_training_takes():
 
 
 def test_plans(monkeypatch):
-    from nin_lib.engine import device
+    from nin_lib.runtime import plan as plan_module
 
-    assert str(Plan("cpu", keep_memory=True)) == "cpu, float32, channels last, memory kept"
+    assert str(ExecutionPlan("cpu", keep_memory=True)) == "cpu, float32, channels last, memory kept"
     with pytest.raises(ValueError, match="precision must be one of .*float16, got 'int8'"):
-        plan("cpu", "int8")
-    monkeypatch.setattr(device.sys, "platform", "win32")
-    assert plan("cpu").keep_memory is False and device.set_allocator({-4: 0}) is False
+        choose_plan("cpu", "int8")
+    monkeypatch.setattr(plan_module.sys, "platform", "win32")
+    assert choose_plan("cpu").keep_memory is False and set_allocator({-4: 0}) is False
 
 
 @pytest.fixture
 def gpu(monkeypatch):
     """PyTorch as it looks on a machine with NVIDIA GPUs; nothing is computed there."""
-    from nin_lib.engine import device
 
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -529,7 +530,7 @@ def gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Some GPU")
     monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 92400)
-    monkeypatch.setattr(device.torch, "empty", lambda *_, **__: None)
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: None)
     return monkeypatch
 
 
@@ -544,7 +545,7 @@ def gpu(monkeypatch):
     ],
 )
 def test_the_fused_step_is_never_taken_with_float16(device, precision, fused):
-    assert Plan(device, precision).fused is fused
+    assert ExecutionPlan(device, precision).fused is fused
 
 
 def test_a_first_step_that_float16_skips_leaves_the_momentum_finite(few):
@@ -560,21 +561,26 @@ def test_a_first_step_that_float16_skips_leaves_the_momentum_finite(few):
             same = all(map(torch.equal, model.parameters(), first))
             seen.append((same, all(weight.isfinite().all() for weight in model.parameters())))
 
-    half = Plan("cpu", "float16")
+    half = ExecutionPlan("cpu", "float16")
     fit(model, few, recipe("default"), epochs=5, batch_size=32, plan=half, observers=[watch])
     assert seen[0] == (True, True) and seen[-1] == (False, True)
 
 
 def test_under_torchrun_the_plan_chooses_this_processs_gpu(gpu):
-    assert plan().device == "cuda" and plan("cuda:1").device == "cuda:1"
+    assert choose_plan().device == "cuda" and choose_plan("cuda:1").device == "cuda:1"
     gpu.setenv("WORLD_SIZE", "4")
     gpu.setenv("LOCAL_RANK", "3")
-    assert plan().device == plan("cuda").device == plan(torch.device("cuda")).device == "cuda:3"
-    assert plan("cuda:1").device == "cuda:1"
+    assert (
+        choose_plan().device
+        == choose_plan("cuda").device
+        == choose_plan(torch.device("cuda")).device
+        == "cuda:3"
+    )
+    assert choose_plan("cuda:1").device == "cuda:1"
     chosen = []
     gpu.setattr(torch.cuda, "set_device", lambda device: chosen.append(device) or 1 / 0)
-    with pytest.raises(ZeroDivisionError), team("cuda"):
-        pass  # a plan that somebody wrote: Plan("cuda")
+    with pytest.raises(ZeroDivisionError), join_workers("cuda"):
+        pass  # a plan that somebody wrote: ExecutionPlan("cuda")
     assert chosen == ["cuda:3"]
 
 
@@ -582,31 +588,31 @@ def test_under_torchrun_a_mac_trains_on_its_processor(few, monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert plan().device == "cpu"
+    assert choose_plan().device == "cpu"
     message = "device must be 'cpu' or 'cuda' in several processes, got 'mps'"
     with pytest.raises(ValueError, match=message):
-        plan("mps")
+        choose_plan("mps")
     with pytest.raises(ValueError, match=message):
-        fit(Ending(), few, recipe("default"), epochs=1, plan=Plan("mps"), observers=[])
+        fit(Ending(), few, recipe("default"), epochs=1, plan=ExecutionPlan("mps"), observers=[])
 
 
 def test_a_run_records_what_its_device_depends_on_and_nothing_else(gpu):
-    on_cpu, on_gpu = Plan("cpu").about(), Plan("cuda").about()
+    on_cpu, on_gpu = ExecutionPlan("cpu").about(), ExecutionPlan("cuda").about()
     assert {"threads", "instruction_set"} <= on_cpu.keys() and "cudnn" not in on_cpu
     assert not {"threads", "instruction_set"} & on_gpu.keys()
-    assert Plan("cuda:1").about() == on_gpu  # an equal GPU
-    assert Plan("cpu", keep_memory=True).about() == on_cpu
+    assert ExecutionPlan("cuda:1").about() == on_gpu  # an equal GPU
+    assert ExecutionPlan("cpu", keep_memory=True).about() == on_cpu
     for name, value in (("deterministic", True), ("benchmark", True), ("allow_tf32", False)):
         with gpu.context() as patch:
             patch.setattr(torch.backends.cudnn, name, value)
-            assert Plan("cuda").about() != on_gpu, name
-            assert Plan("cpu").about() == on_cpu
+            assert ExecutionPlan("cuda").about() != on_gpu, name
+            assert ExecutionPlan("cpu").about() == on_cpu
     with gpu.context() as patch:
         patch.setattr(torch.backends.cudnn, "version", lambda: 1)
-        assert Plan("cuda").about()["cudnn"]["version"] == 1
+        assert ExecutionPlan("cuda").about()["cudnn"]["version"] == 1
     torch.backends.cuda.matmul.allow_tf32 = True
     try:
-        assert Plan("cuda").about()["matmul"] == {"tf32": True}
+        assert ExecutionPlan("cuda").about()["matmul"] == {"tf32": True}
     finally:
         torch.backends.cuda.matmul.allow_tf32 = False
 
@@ -630,7 +636,7 @@ def test_on_a_gpu_its_own_generator_is_seeded_and_restored(gpu):
     gpu.setattr(torch.cuda, "default_generators", generators)
     before = [generator.get_state() for generator in generators]
     for device, used in (("cuda", 1), ("cuda:2", 2)):
-        with own_randomness(device):
+        with preserve_random_state(device):
             reseed(device, 5)
             seeded = [generator.initial_seed() == 5 for generator in generators]
             assert seeded == [number == used for number in range(3)]
@@ -659,30 +665,26 @@ INTEL = dict(cpu_name="Intel Xeon", avx512_bf16=True)
     ],
 )
 def test_the_precision_follows_the_processor(monkeypatch, processor, kernels, limit, precision):
-    from nin_lib.engine import device
-
-    monkeypatch.setattr(device.torch.cpu, "get_capabilities", lambda: processor)
-    monkeypatch.setattr(device.torch.backends.cpu, "get_cpu_capability", lambda: kernels)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: kernels)
     if limit:
         monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
     else:
         monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
-    assert plan("cpu").precision == precision
-    assert plan("cpu", "float32").precision == "float32"
+    assert choose_plan("cpu").precision == precision
+    assert choose_plan("cpu", "float32").precision == "float32"
 
 
 def test_a_pytorch_that_cannot_be_asked_about_the_processor(monkeypatch):
     """Versions before `torch.cpu.get_capabilities`, which the lower bound of the core allows."""
-    from nin_lib.engine import device
-
-    monkeypatch.delattr(device.torch.cpu, "get_capabilities", raising=False)
-    monkeypatch.setattr(device.torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    assert plan("cpu").precision == "float32"
-    assert plan("cpu").about()["processor"] == "unknown"
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    assert choose_plan("cpu").precision == "float32"
+    assert choose_plan("cpu").about()["processor"] == "unknown"
 
 
 def test_a_bfloat16_run_learns_too(few):
-    _, history = train_tiny(few, epochs=3, plan=Plan("cpu", "bfloat16"))
+    _, history = train_tiny(few, epochs=3, plan=ExecutionPlan("cpu", "bfloat16"))
     assert history.last["train_loss"] < history.rows[0]["train_loss"]
 
 
@@ -724,7 +726,7 @@ def test_float_images_and_several_channels():
 
 
 def test_timing_the_candidates_is_possible_and_changes_nothing(few):
-    from nin_lib.engine.device import fastest
+    from nin_lib.runtime.plan import fastest
 
     model = nin.build(TINY, recipe("default"))
     before = [p.clone() for p in model.parameters()]
@@ -736,15 +738,15 @@ def test_timing_the_candidates_is_possible_and_changes_nothing(few):
 
 
 def test_what_the_plan_changes_in_the_process_is_undone(monkeypatch):
-    from nin_lib.engine import device
+    from nin_lib.runtime import plan as plan_module
 
     calls = []
-    monkeypatch.setattr(device, "set_allocator", lambda options: calls.append(options) or True)
-    monkeypatch.setattr(device, "reset_allocator", lambda: calls.append("reset"))
-    with pytest.raises(KeyError), Plan("cpu", keep_memory=True).running():
+    monkeypatch.setattr(plan_module, "set_allocator", lambda options: calls.append(options) or True)
+    monkeypatch.setattr(plan_module, "reset_allocator", lambda: calls.append("reset"))
+    with pytest.raises(KeyError), ExecutionPlan("cpu", keep_memory=True).running():
         raise KeyError
-    assert calls == [device.MALLOPT_KEEP, "reset"]
-    with Plan("cpu").running():
+    assert calls == [MALLOPT_KEEP, "reset"]
+    with ExecutionPlan("cpu").running():
         pass
     assert len(calls) == 2
 
@@ -754,9 +756,9 @@ def test_kept_memory_is_given_back():
     def resident_mb():
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4 // 1024
 
-    if not plan("cpu").keep_memory:
+    if not choose_plan("cpu").keep_memory:
         pytest.skip("another C library")
-    with Plan("cpu", keep_memory=True).running():
+    with ExecutionPlan("cpu", keep_memory=True).running():
         held = [torch.ones(10_000_000) for _ in range(6)]  # 40 MB each
         with_arrays = resident_mb()
         del held

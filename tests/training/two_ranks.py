@@ -23,10 +23,10 @@ from torch import nn
 
 from nin_lib import cli, networks
 from nin_lib import torch as nin
-from nin_lib.engine import keep
-from nin_lib.engine.checkpoint import CheckpointError
-from nin_lib.engine.device import Plan
 from nin_lib.history import Ended, Started, Step
+from nin_lib.runtime import checkpointer
+from nin_lib.runtime.checkpoint import CheckpointError
+from nin_lib.runtime.plan import ExecutionPlan
 from nin_lib.spec import Dropout
 from nin_lib.train import fit
 
@@ -78,7 +78,15 @@ def one_gradient(folder):
     how = replace(how, learning_rate=1.0)
     model = Double()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    fit(model, tiny_runs.few(13, 4), how, epochs=1, batch_size=13, plan=Plan("cpu"), observers=[])
+    fit(
+        model,
+        tiny_runs.few(13, 4),
+        how,
+        epochs=1,
+        batch_size=13,
+        plan=ExecutionPlan("cpu"),
+        observers=[],
+    )
     after = model.state_dict()
     write(
         folder / f"gradient {SIZE} {RANK}.json", {k: (before[k] - after[k]).tolist() for k in after}
@@ -88,7 +96,7 @@ def one_gradient(folder):
 def stop_and_go_on(folder):
     """Two ranks, dropout on: interrupted in the rank that does not lead, twice; and unbroken."""
     data = tiny_runs.few(37, 57)
-    plan = Plan("cpu:0" if RANK == 0 else "cpu")  # as each rank has a GPU of its own
+    plan = ExecutionPlan("cpu:0" if RANK == 0 else "cpu")  # as each rank has a GPU of its own
 
     def stop_in_rank_1(model, step):
         taken = []
@@ -119,7 +127,7 @@ def stop_and_go_on(folder):
             found[step] = {"rows": rows, "started": started, "steps": steps, "ends": ends}
         tiny_runs.run(data, folder / "broken", plan=plan, observers=[])
         broken(folder / "unfinished", 6)
-    with FileLock(folder / "whole" / keep.LOCK) if RANK == 0 else contextlib.nullcontext():
+    with FileLock(folder / "whole" / checkpointer.LOCK) if RANK == 0 else contextlib.nullcontext():
         try:
             tiny_runs.run(data, folder / "whole", plan=plan)
         except CheckpointError as error:

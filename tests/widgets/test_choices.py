@@ -25,7 +25,7 @@ def test_the_text_asks_and_does_not_tell():
 
 
 def test_what_stands_still_keeps_the_answers_folded():
-    soup = BeautifulSoup(Predict(ASK, CHOICES).still(), "html.parser")
+    soup = BeautifulSoup(Predict(ASK, CHOICES).static_view(), "html.parser")
     folded = soup.select_one("details").extract()
     assert [item.get_text() for item in folded.select("li")] == [
         "4 & no more: not so. Each output has a weight for each of the <3> inputs.",
@@ -51,7 +51,7 @@ def test_the_page_gets_the_question_once_as_data():
 
 def test_several_may_be_right():
     question = Predict(ASK, [*CHOICES, Choice("a dozen", True, "The same.")])
-    assert question.still().count(": right.") == 2
+    assert question.static_view().count(": right.") == 2
 
 
 @pytest.mark.parametrize(

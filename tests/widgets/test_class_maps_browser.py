@@ -44,7 +44,7 @@ RECORD = """() => {
 
 
 def shown(maps, **state):
-    return element(TAG, {**maps.config, **maps.state, **state}, maps.still())
+    return element(TAG, {**maps.config, **maps.state, **state}, maps.static_view())
 
 
 def table(page, place=""):

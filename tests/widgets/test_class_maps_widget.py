@@ -1,4 +1,4 @@
-"""The class maps instrument without a browser: its data, its state, its texts, what it refuses."""
+"""The class maps widget without a browser: its data, its state, its texts, what it refuses."""
 
 import base64
 import json
@@ -143,7 +143,7 @@ def test_text_and_still(maps, split):
         assert line.startswith(name) and f" {logit:.2f} " in line
     label, answer = split.labels[0], int(logits.argmax())
     assert lines[2 + label].endswith("right class") and "answer" in lines[2 + answer]
-    still = maps.still()
+    still = maps.static_view()
     for logit in logits:
         assert f"<td>{logit:.2f}</td>" in still
     assert still.count("<td>") == 10 * 4 + 49

@@ -10,14 +10,14 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from nin_lib.engine.interrupt import Interrupted
-from nin_lib.history import Ended, EpochEnd, History, Started, Step
+from nin_lib.history import Ended, EpochEnd, History, RunInfo, Started, Step
+from nin_lib.runtime.interrupt import Interrupted
 
 pytest.importorskip("anywidget")
-from nin_lib.widgets import LiveCurves, still
+from nin_lib.widgets import LiveCurves, static_view
 from nin_lib.widgets.base import Choice, Question
 from nin_lib.widgets.live_curves import INTERVAL, LANE_LIMIT, LANES, LIMIT
-from nin_lib.widgets.still import WORDS
+from nin_lib.widgets.static_view import WORDS
 
 
 class Clock:
@@ -57,7 +57,7 @@ def row(epoch, loss=0.5, accuracy=0.8):
 
 def train(curves, clock, epochs=2, steps=10, seconds=0.1, loss=lambda step: 1 / step):
     """A run of `epochs` epochs of `steps` steps of 8 images, one of them right at each step."""
-    curves(Started(epochs, steps, steps * 8, {}))
+    curves(Started(epochs, steps, steps * 8))
     for step in range(1, epochs * steps + 1):
         clock.now += seconds
         curves(Step(step, (step - 1) // steps + 1, 8, Lazy(loss(step)), Lazy(1)))
@@ -78,7 +78,7 @@ def curves(clock):
 
 
 def test_points_are_means_over_the_images_since_the_last_one(curves, clock):
-    curves(Started(1, 10, 30, {}))
+    curves(Started(1, 10, 30))
     curves(Step(1, 1, 10, 4.0, 5))
     clock.now += INTERVAL
     curves(Step(2, 1, 20, 1.0, 10))
@@ -111,13 +111,13 @@ def test_no_autograd_graph_is_kept(curves):
         def __mul__(self, other):
             raise AssertionError("summed without detach()")
 
-    curves(Started(1, 10, 80, {}))
+    curves(Started(1, 10, 80))
     curves(Step(1, 1, 8, Tracked(1.0), 1))
 
 
 def test_status_in_words(curves, clock):
     assert curves.config["status"] == "ready"
-    curves(Started(5, 10, 80, {}))
+    curves(Started(5, 10, 80))
     assert curves.config["status"] == "running: epoch 0.0 of 5"
     clock.now += 1
     curves(Step(24, 3, 8, 1.0, 1))
@@ -128,7 +128,7 @@ def test_status_in_words(curves, clock):
 
 
 def test_a_run_that_an_error_ended_early_is_not_called_finished(curves):
-    curves(Started(5, 10, 80, {}))
+    curves(Started(5, 10, 80))
     curves(Step(24, 3, 8, 1.0, 1))
     curves(Ended(History()))
     assert curves.config["status"] == "stopped at epoch 2.4"
@@ -137,7 +137,7 @@ def test_a_run_that_an_error_ended_early_is_not_called_finished(curves):
 def test_finished_and_used_again(curves, clock):
     train(curves, clock, epochs=2)
     assert curves.config["status"] == "finished"
-    curves(Started(1, 10, 80, {}))
+    curves(Started(1, 10, 80))
     assert curves.config["series"]["val_loss"] == []
 
 
@@ -192,11 +192,11 @@ def test_ten_thousand_points_stay_few_evenly_spread_and_keep_their_ends(curves):
 
 def test_thinning_keeps_gaps_and_survives_equal_x():
     points = [(float(i), None if 40 <= i < 60 else 1.0) for i in range(101)]
-    thinned = still.thin(points, 20)
+    thinned = static_view.thin(points, 20)
     assert any(y is None for _, y in thinned)
     assert thinned[0] == points[0]
     assert thinned[-1] == points[-1]
-    assert len(still.thin([(1.0, 1.0)] * 100, 20)) == 3
+    assert len(static_view.thin([(1.0, 1.0)] * 100, 20)) == 3
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -212,7 +212,7 @@ def test_a_loss_that_is_not_finite_is_a_gap_and_a_sentence(curves, clock, bad):
 
 def picture(curves):
     """The SVG document in the HTML, which must be well-formed as the HTML itself must be."""
-    image = ET.fromstring(curves.still().replace('">', '"/>', 1)).find("img")
+    image = ET.fromstring(curves.static_view().replace('">', '"/>', 1)).find("img")
     kind, _, data = image.get("src").partition(",")
     assert kind == "data:image/svg+xml"
     assert "loss and accuracy by epoch" in image.get("alt")
@@ -256,7 +256,7 @@ def test_text_from_outside_never_becomes_markup(clock):
 
 @pytest.mark.parametrize("high", [1e-13, 1e-9, 0.05, 0.99, 1, 1.01, 2.303, 5, 7, 10, 123, 4.2e7])
 def test_ticks_are_few_and_round_and_reach_the_top(high):
-    marks = still.ticks(high)
+    marks = static_view.ticks(high)
     assert marks[0] == 0
     assert marks[-1] >= high * 0.999
     assert 3 <= len(marks) <= 7
@@ -264,7 +264,7 @@ def test_ticks_are_few_and_round_and_reach_the_top(high):
 
 @pytest.mark.parametrize("low, high", [(-0.5, 0), (-3, 2), (-1e4, 1), (-0.02, 5), (-1e-9, 0)])
 def test_ticks_reach_below_zero_and_hold_it(low, high):
-    marks = still.ticks(high, low)
+    marks = static_view.ticks(high, low)
     assert marks[0] <= low * 0.999 and marks[-1] >= high and 0 in marks
     assert 3 <= len(marks) <= 8
 
@@ -285,11 +285,11 @@ def test_curves_of_any_values_are_drawn_inside_their_panels(clock, losses, accur
             curves.add("val_loss", epoch, pair[0])
             curves.add("val_accuracy", epoch, pair[1])
     curves.compare(curves, "again")
-    svg = ET.fromstring(still.svg(curves._points, 3, [curves._points]))
+    svg = ET.fromstring(static_view.svg(curves._points, 3, [curves._points]))
     heights = [float(dot.get("cy")) for dot in svg.iter("{http://www.w3.org/2000/svg}circle")]
     assert len(heights) == sum(map(math.isfinite, [*losses, *accuracies]))
-    top, step = 44, still.HEIGHT + still.GAP
-    assert all(any(0 <= y - top - i * step <= still.HEIGHT for i in (0, 1)) for y in heights)
+    top, step = 44, static_view.HEIGHT + static_view.GAP
+    assert all(any(0 <= y - top - i * step <= static_view.HEIGHT for i in (0, 1)) for y in heights)
 
 
 @pytest.mark.parametrize("epochs", [-1, math.nan, math.inf])
@@ -307,7 +307,7 @@ def test_an_axis_without_an_end_is_refused(epochs):
 def train_classes(curves, clock, dead=(1,), steps=10):
     """Three classes, 8 images a step; those of `dead` lose their logit after half of the run."""
     rng = np.random.default_rng(0)
-    curves(Started(1, steps, 8 * steps, {}))
+    curves(Started(1, steps, 8 * steps))
     for step in range(1, steps + 1):
         clock.now += 1
         labels = np.arange(8) % 3
@@ -328,7 +328,7 @@ def test_a_class_that_dies_is_seen_to_hit_zero(clock):
     assert classes["shares"] == [[1.0] * 10, [1.0] * 5 + [0.0] * 5, [1.0] * 10]
     assert classes["zero"] == ["<b>bag</b>"]
     assert "at zero: <b>bag</b> (no positive logit for their own)" in curves.to_text()
-    page = curves.still()
+    page = curves.static_view()
     assert '<tr><th scope="row">&lt;b&gt;bag&lt;/b&gt;</th><td>0 %</td></tr>' in page
     assert '<tr><th scope="row">coat</th><td>100 %</td></tr>' in page
 
@@ -336,7 +336,7 @@ def test_a_class_that_dies_is_seen_to_hit_zero(clock):
 def test_classes_are_numbered_without_names_and_absent_when_unknown(curves, clock):
     train(curves, clock)
     assert curves.config["classes"]["count"] == 0
-    assert "positive logit" not in curves.still()
+    assert "positive logit" not in curves.static_view()
     train_classes(curves, clock, dead=(0, 2))
     assert curves.config["classes"]["zero"] == ["0", "2"]
 
@@ -347,7 +347,7 @@ def test_classes_fed_by_hand_and_a_share_that_is_nearly_zero(curves):
         curves.add_classes(1.0, [0.0, 0.25, 0.001])
     assert curves.config["classes"]["shares"] == [[0.5, 0.0], [None, 0.25], [0.001, 0.001]]
     assert curves.config["classes"]["zero"] == ["0"]
-    assert "&lt;1 %" in curves.still()
+    assert "&lt;1 %" in curves.static_view()
 
 
 @pytest.mark.parametrize("shares", [[0.5], [], [0.5, 1.5], [0.5, math.nan], [-0.1, 0]])
@@ -369,7 +369,7 @@ def test_many_classes_over_a_long_run_stay_a_small_message(clock):
     classes = curves.config["classes"]
     assert (classes["count"], len(classes["names"]), len(classes["shares"])) == (50, LANES, LANES)
     assert len(classes["x"]) <= LANE_LIMIT
-    assert curves.still().count('<th scope="row">') == LANES
+    assert curves.static_view().count('<th scope="row">') == LANES
     assert len(json.dumps({**curves.config, **curves.state}).encode()) < 90_000
     assert len(curves.to_html()) < 150_000
 
@@ -386,7 +386,7 @@ def test_many_classes_at_zero_are_counted(curves):
 def test_three_seeds_in_one_picture(clock):
     curves = LiveCurves(clock=clock, keep=True)
     for seed, loss in enumerate((3.0, 2.0, 1.0)):
-        curves(Started(2, 10, 80, {"seed": seed}))
+        curves(Started(2, 10, 80, RunInfo(seed=seed)))
         curves.add("train_loss", 1, loss)
         curves(EpochEnd(row(2, loss), 20))
         curves(Ended(History()))
@@ -423,14 +423,14 @@ def test_a_history_or_other_curves_below_this_run(curves, clock):
 
 
 def test_a_click_on_stop_is_read_between_steps(curves):
-    curves(Started(5, 10, 80, {}))
+    curves(Started(5, 10, 80))
     curves(Step(1, 1, 8, 1.0, 1))
     curves.change(stop=True)
     with pytest.raises(Interrupted):
         curves(Step(2, 1, 8, 1.0, 1))
     curves(Ended(History(), interrupted=True))
     assert curves.config["status"] == "stopped at epoch 0.2"
-    curves(Started(5, 10, 80, {}))  # the next run starts afresh
+    curves(Started(5, 10, 80))  # the next run starts afresh
     curves(Step(1, 1, 8, 1.0, 1))
     assert not curves.stopped
 
@@ -448,7 +448,7 @@ def test_stop_is_only_offered_where_it_is_heard_and_heeded(curves, clock):
     assert offered()
     curves.finish()
     assert not curves.config["stoppable"]
-    curves(Started(5, 10, 80, {}))  # run 2: a message from before says nothing about now
+    curves(Started(5, 10, 80))  # run 2: a message from before says nothing about now
     assert curves.stopped is False
     assert not offered()
     curves.change(hello=2)
@@ -469,7 +469,7 @@ def test_a_question_when_there_is_one(curves):
     asking = LiveCurves(question=Question("Which of these is a dead run?", choices))
     assert curves.config["question"] is None
     assert asking.config["question"]["choices"][0]["say"] == "the flat one"
-    assert "Which of these is a dead run?" in asking.still()
+    assert "Which of these is a dead run?" in asking.static_view()
 
 
 def test_closed_curves_still_have_their_picture(curves, clock):

@@ -15,7 +15,7 @@ from harness import (
     write_notebook,
 )  # fmt: skip
 
-from nin_lib.history import Ended, EpochEnd, History, Started
+from nin_lib.history import Ended, EpochEnd, History, RunInfo, Started
 from nin_lib.widgets import LiveCurves
 from nin_lib.widgets.base import Choice, Question
 
@@ -176,7 +176,7 @@ def example(runs=1, points=20, **options) -> LiveCurves:
     """Runs of two epochs; in the last one, the class at place 1 dies after the first epoch."""
     curves = LiveCurves(title="<b>an example</b>", classes=NAMES, keep=True, **options)
     for seed in range(runs):
-        curves(Started(2, 10, 0, {"seed": seed}))
+        curves(Started(2, 10, 0, RunInfo(seed=seed)))
         for i in range(1, points + 1):
             x = 2 * i / points
             curves.add("train_loss", x, 2.4 / (1 + x + seed))

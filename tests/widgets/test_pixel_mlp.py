@@ -260,10 +260,10 @@ def test_what_stands_still_is_the_same_table_and_outside_text_is_no_markup(pixel
     assert data["text/plain"] == PixelMLP().to_text()
     assert data["text/html"].startswith("<nin-pixel-mlp data-config='")
     assert '<th scope="row">output 3</th><td>1</td>' in data["text/html"]
-    assert "96 products" in pixels.still()
+    assert "96 products" in pixels.static_view()
     config = pixels.config
     bold = {**config["stages"]["network"], "about": "<b>bold</b>"}
     pixels.config = {**config, "title": "<b>", "stages": {**config["stages"], "network": bold}}
     assert "<b>" not in pixels.to_html()
-    assert html.escape("<b>bold</b>") in pixels.still()
+    assert html.escape("<b>bold</b>") in pixels.static_view()
     pixels.config = config

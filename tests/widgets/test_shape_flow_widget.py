@@ -61,7 +61,7 @@ def test_the_question_is_asked_about_the_network_and_size_that_it_names():
     for explorer in (ShapeFlow(), ShapeFlow(network("chapter")), ShapeFlow("chapter", (224, 224))):
         assert explorer.config["question"]["ask"] == QUESTION.ask
     for explorer in (ShapeFlow("lenet"), ShapeFlow(TINY), ShapeFlow("chapter", size=200)):
-        assert explorer.config["question"] is None and "Predict" not in explorer.still()
+        assert explorer.config["question"] is None and "Predict" not in explorer.static_view()
     own = replace(QUESTION, ask="How many parameters does LeNet have?")
     assert ShapeFlow("lenet", question=own).config["question"]["ask"] == own.ask
 
@@ -89,7 +89,7 @@ def test_an_impossible_network_is_a_network_without_rows():
     with pytest.raises(ShapeError, match=words):
         _ = explorer.rows
     assert explorer.to_text().startswith("pool 3: kernel_size 3 does not fit")
-    assert "pool 3: kernel_size 3 does not fit" in explorer.still()
+    assert "pool 3: kernel_size 3 does not fit" in explorer.static_view()
 
 
 def test_a_broken_rule_is_told_by_both():
@@ -123,7 +123,7 @@ def test_what_it_refuses():
 def test_text_and_still_are_the_tables_of_flow():
     explorer = ShapeFlow("paper-mnist", size=(28, 40))
     assert explorer.to_text() == text_table(network("paper-mnist"), (28, 40))
-    assert html_table(network("paper-mnist"), (28, 40)) in explorer.still()
+    assert html_table(network("paper-mnist"), (28, 40)) in explorer.static_view()
     data, _ = explorer._repr_mimebundle_()
     assert data["text/plain"] == explorer.to_text()
     assert data["text/html"].startswith("<nin-shape-flow ")

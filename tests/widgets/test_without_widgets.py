@@ -1,4 +1,4 @@
-"""Where anywidget is missing, the instruments say so, stand still, and nothing else breaks."""
+"""Where anywidget is missing, the widgets say so, stand still, and nothing else breaks."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from common import ROOT
 
-SAYS = "anywidget is missing, so the instruments stand still: pip install anywidget"
+SAYS = "anywidget is missing, so the widgets stand still: pip install anywidget"
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ from nin_lib.widgets import Choice, ClassMaps, LiveCurves, PixelMLP, Predict, Sh
 with LiveCurves(epochs=2, title="a run") as curves:
     curves.add("train_loss", 0.5, 1.25)
 question = Predict("2 + 2?", [Choice("4", True, "It is."), Choice("5", False, "One more.")])
-for instrument in (curves, ShapeFlow("chapter"), PixelMLP(), ClassMaps(), question):
-    data = instrument._repr_mimebundle_()[0]
+for widget in (curves, ShapeFlow("chapter"), PixelMLP(), ClassMaps(), question):
+    data = widget._repr_mimebundle_()[0]
     assert set(data) == {"text/plain", "text/html"}, data.keys()
     assert any(part in data["text/html"] for part in ("<table", "<img", "<details"))
 """
