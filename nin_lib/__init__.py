@@ -8,18 +8,10 @@ This package imports no framework by itself. Models live in modules that bear a 
 
 from pathlib import Path as _Path
 
-from .flow import (
-    Row,
-    ShapeError,
-    Totals,
-    html_table,
-    shape_flow,
-    smallest_input,
-    text_table,
-    totals,
-)
+from .flow import Row, ShapeError, Totals, shape_flow, smallest_input, totals
 from .networks import NETWORKS, PUBLISHED, network
 from .spec import Block, Dropout, Network, Pool
+from .tables import html_table, text_table
 
 __all__ = [
     "NETWORKS",

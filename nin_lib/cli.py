@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from . import __version__
-from .flow import text_table, totals
+from .flow import totals
 from .networks import NETWORKS, network
 from .recipe import RECIPES, SIZES, recipe
+from .tables import text_table
 
 PLAIN = {"×": "x", "→": "->", "–": "-", "—": "-", "…": "..."}  # for encodings without them
 OF_THE_RUN = (  # options that cannot change when a run is resumed

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from .data import Dataset, Split, load, order
+from .data import Dataset, Split, load, order, zero_to_one
 from .flow import as_pair
 from .validation import require_int, require_seed
 
@@ -429,12 +429,6 @@ def tensorflow_dataset(batches: Batches) -> Any:
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
     dataset.batches = batches  # for `announce_runs`
     return dataset
-
-
-def zero_to_one(images: np.ndarray) -> np.ndarray:
-    """(N, H, W) or (N, C, H, W) bytes → (N, C, H, W) floats from 0 to 1; floats stay."""
-    images = images[:, None] if images.ndim == 3 else images
-    return images.astype(np.float32) / np.float32(255 if images.dtype == np.uint8 else 1)
 
 
 def torch_batch(images: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> Batch:

@@ -134,6 +134,12 @@ def as_array(where: str, value: Any) -> np.ndarray:
     return array.copy() if min(array.strides, default=0) < 0 else np.asarray(array, order="C")
 
 
+def zero_to_one(images: np.ndarray) -> np.ndarray:
+    """Turn (N, H, W) or (N, C, H, W) bytes into (N, C, H, W) floats from 0 to 1; floats stay."""
+    images = images[:, None] if images.ndim == 3 else images
+    return images.astype(np.float32) / np.float32(255 if images.dtype == np.uint8 else 1)
+
+
 def fit_single_precision(images: np.ndarray) -> bool:
     """Whether all numbers are finite in single precision, in which networks take them."""
     with np.errstate(over="ignore"):

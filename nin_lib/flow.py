@@ -1,14 +1,13 @@
 """What happens to an image on its way through a network: arithmetic on a spec, no framework.
 
-`shape_flow` turns a `Network` and an input size into rows of plain numbers; `text_table` and
-`html_table` draw them. Letters: C channels, H height, W width, k kernel size.
+`shape_flow` turns a `Network` and an input size into rows of plain numbers, which
+`nin_lib.tables` shows as tables. Letters: C channels, H height, W width, k kernel size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import count
 
 from .spec import Block, Dropout, Network, Pool
@@ -141,6 +140,12 @@ def head_rows(network: Network, shape: Shape, field: int, jump: int) -> Iterator
         features = out
 
 
+def flattened(network: Network) -> Shape:
+    """Return (C, H, W) of the maps that reach the first dense layer at the network's input size."""
+    maps = [row.shape for row in shape_flow(network) if row.stage != "head"]
+    return maps[-1] if maps else (network.in_channels, network.input_size, network.input_size)
+
+
 def check_fits(layer: str, kernel_size: int, padding: int, height: int, width: int) -> None:
     if min(height, width) + 2 * padding < kernel_size:
         raise ShapeError(
@@ -191,89 +196,3 @@ def totals(network: Network, size: int | tuple[int, int] | None = None) -> Total
         sum(row.multiply_adds for row in layers),
         sum(row.activations for row in layers) + network.in_channels * height * width,
     )
-
-
-def windows(network: Network) -> Iterator[tuple[int, int, int]]:
-    """Kernel size, stride and padding of each layer before the head, in the order of the rows."""
-    for stage in network.stages:
-        if isinstance(stage, Dropout):
-            yield 1, 1, 0
-            continue
-        yield stage.kernel_size, stage.stride, stage.padding
-        if isinstance(stage, Block):
-            inner = stage.inner_kernel_size
-            yield from [(inner, 1, inner // 2)] * (len(stage.widths) - 1)
-
-
-def never_read(
-    network: Network, size: int | tuple[int, int] | None, layer: int, entering: int = 0
-) -> tuple[list[int], list[int]]:
-    """Rows, and columns, from 0, that no window up to `layer` reaches, for an input of `size`.
-
-    Layers are counted from 0, as in `shape_flow`. The rows and columns are those of the map that
-    enters layer `entering`: of the image, if nothing is said. Raises `ShapeError`.
-    """
-    entering = require_int("entering", entering, 0)
-    layer = require_int("layer", layer, entering)
-    image = as_pair(network.input_size if size is None else size)
-    maps = [image, *(row.shape[1:] for row in shape_flow(network, image))]
-    through = list(windows(network))[: layer + 1]  # the head, which has no windows, reads all
-    unread = []
-    for axis in (0, 1):
-        read = set(range(maps[len(through)][axis]))
-        for depth in range(len(through) - 1, entering - 1, -1):
-            kernel_size, stride, padding = through[depth]
-            starts = (number * stride - padding for number in read)
-            read = {pixel for start in starts for pixel in range(start, start + kernel_size)}
-            read &= set(range(maps[depth][axis]))  # what is left is padding
-        unread.append(sorted(set(range(maps[entering][axis])) - read))
-    return unread[0], unread[1]
-
-
-# ── Tables ───────────────────────────────────────────────────────────────────────────────────────
-
-HEADINGS = ("stage", "layer", "output", "parameters", "multiply-adds", "receptive field")
-
-
-def cells(row: Row) -> tuple[str, ...]:
-    return (
-        row.stage,
-        row.layer,
-        row.size,
-        f"{row.parameters:,}",
-        f"{row.multiply_adds:,}",
-        str(row.receptive_field),
-    )
-
-
-def table(network: Network, size: int | tuple[int, int] | None = None) -> list[tuple[str, ...]]:
-    """Headings, a line for each layer and the totals, as text cells."""
-    layers = shape_flow(network, size)
-    total = totals(network, size)
-    last = ("total", "", "", f"{total.parameters:,}", f"{total.multiply_adds:,}", "")
-    return [HEADINGS, *map(cells, layers), last]
-
-
-def text_table(network: Network, size: int | tuple[int, int] | None = None) -> str:
-    """The rows as aligned text, for a terminal or a notebook; "field" is the receptive field."""
-    lines = table(network, size)
-    lines[0] = (*HEADINGS[:-1], "field")  # so that most tables fit into 80 columns
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    pads = [str.ljust] * 3 + [str.rjust] * 3
-    return "\n".join(
-        "  ".join(pad(cell, n) for pad, cell, n in zip(pads, line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-
-
-def html_table(network: Network, size: int | tuple[int, int] | None = None) -> str:
-    """The rows as an HTML table whose head and row names are marked up as such."""
-    head, *body = table(network, size)
-    parts = ["<table><thead><tr>"]
-    parts += [f'<th scope="col">{escape(cell)}</th>' for cell in head]
-    parts.append("</tr></thead><tbody>")
-    for first, *rest in body:
-        parts.append(f'<tr><th scope="row">{escape(first)}</th>')
-        parts += [f"<td>{escape(cell)}</td>" for cell in rest]
-        parts.append("</tr>")
-    return "".join([*parts, "</tbody></table>"])

@@ -24,14 +24,14 @@ from jax import numpy as jnp
 
 from .data import Dataset, Split, check_channels
 from .history import History, Observer, Step
-from .recipe import Recipe, learning_rate, require_input_size, run_numbers
+from .recipe import Recipe, learning_rate
 from .runtime.channels_last import batches, check_images, pool_padding, to_input
 from .runtime.description import describe
 from .runtime.memory import memory_advice
 from .runtime.model_check import check_logits, classes_in, passing
 from .runtime.run_log import RunLog
 from .spec import Block, Dropout, Network, Pool
-from .validation import refuse_name, require_int
+from .validation import refuse_name, require_input_size, require_int, run_numbers
 
 Layer = Callable[[Array], Array]
 
@@ -99,12 +99,11 @@ class NiN(nn.Module):
 
 
 def stages(spec: Network, training: bool = False) -> Iterator[Layer]:
-    for number, stage in enumerate(spec.stages, 1):
+    for stage, relu in spec.stages_with_relu():
         if isinstance(stage, Block):
-            last_relu = spec.last_relu or bool(spec.dense) or number < len(spec.stages)
             yield nin_block(
                 stage.widths, stage.kernel_size, stage.stride, stage.padding,
-                stage.inner_kernel_size, last_relu,
+                stage.inner_kernel_size, last_relu=relu,
             )  # fmt: skip
         elif isinstance(stage, Pool):
             yield partial(max_pool, pool=stage)

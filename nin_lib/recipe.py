@@ -10,10 +10,9 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from .spec import Network
-from .validation import require_bool, require_choice, require_float, require_int, require_seed
+from .validation import require_bool, require_choice, require_float, require_int
 
 SCHEDULES = ("constant", "one-cycle")
 INITS = ("pytorch", "xavier", "kaiming")
@@ -98,29 +97,6 @@ SIZES = {
     "class": Size("paper-mnist", "mini", epochs=1 if QUICK else 3, batch_size=64, input_size=None),
     "full": Size("chapter", "full", epochs=10, batch_size=128, input_size=224),
 }
-
-
-LARGEST_INPUT = 2**15  # pixels; a single channel of one such image takes 4 GiB
-
-
-def run_numbers(
-    epochs: Any, batch_size: Any, input_size: Any, seed: Any
-) -> tuple[int, int, int | None, int]:
-    """Return the four numbers that every `fit` takes as plain integers, in this order.
-
-    Raises `ValueError` naming the argument, the rule and the value.
-    """
-    epochs = require_int("epochs", epochs, 1)
-    batch_size = require_int("batch_size", batch_size, 1)
-    return epochs, batch_size, require_input_size(input_size), require_seed(seed)
-
-
-def require_input_size(value: Any) -> int | None:
-    """Return the side to which images are enlarged as a plain `int`; None means as they are.
-
-    Raises `ValueError` unless it is None or lies between 1 and 32,768 pixels.
-    """
-    return None if value is None else require_int("input_size", value, 1, LARGEST_INPUT)
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:

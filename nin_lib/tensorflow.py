@@ -27,14 +27,14 @@ from keras import layers
 from .data import Dataset, Split, check_channels
 from .flow import as_pair
 from .history import History, Observer, Step
-from .recipe import Recipe, learning_rate, run_numbers
+from .recipe import Recipe, learning_rate
 from .runtime.channels_last import batches, check_images, pool_padding, to_input
 from .runtime.description import describe
 from .runtime.memory import memory_advice
 from .runtime.model_check import check_logits, classes_in, passing
 from .runtime.run_log import RunLog
 from .spec import Block, Dropout, Network, Pool
-from .validation import refuse_name
+from .validation import refuse_name, run_numbers
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
@@ -111,12 +111,11 @@ class NiN(keras.Sequential):
 
 
 def stages(spec: Network) -> Iterator[layers.Layer]:
-    for number, stage in enumerate(spec.stages, 1):
+    for stage, relu in spec.stages_with_relu():
         if isinstance(stage, Block):
-            last_relu = spec.last_relu or bool(spec.dense) or number < len(spec.stages)
             yield nin_block(
                 stage.widths, stage.kernel_size, stage.stride, stage.padding,
-                stage.inner_kernel_size, last_relu,
+                stage.inner_kernel_size, last_relu=relu,
             )  # fmt: skip
         elif isinstance(stage, Pool):
             plain = not (stage.padding or stage.ceil_mode)

@@ -9,6 +9,7 @@ Shapes are N×C×H×W: N samples, C channels, H height, W width.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import overload
 import torch
 from torch import Tensor, nn
 
-from .flow import shape_flow, smallest_input
+from .flow import flattened, shape_flow, smallest_input
 from .recipe import Recipe
 from .runtime.preserve import preserve_random_state, reseed
 from .spec import Block, Dropout, Network, Pool
@@ -118,14 +119,12 @@ class NiN(nn.Sequential):
 
 
 def layers(spec: Network) -> Iterator[nn.Module]:
-    channels, blocks_left = spec.in_channels, len(spec.blocks)
-    for stage in spec.stages:
+    channels = spec.in_channels
+    for stage, relu in spec.stages_with_relu():
         if isinstance(stage, Block):
-            blocks_left -= 1
-            last_relu = spec.last_relu or bool(spec.dense) or blocks_left > 0
             yield nin_block(
                 channels, stage.widths, stage.kernel_size, stage.stride, stage.padding,
-                stage.inner_kernel_size, last_relu,
+                stage.inner_kernel_size, last_relu=relu,
             )  # fmt: skip
             channels = stage.widths[-1]
         elif isinstance(stage, Pool):
@@ -142,9 +141,7 @@ def layers(spec: Network) -> Iterator[nn.Module]:
 
 def dense_head(spec: Network) -> nn.Sequential:
     """Flatten, then dense layers with a ReLU between them: the ending NiN does away with."""
-    first = next(row for row in shape_flow(spec) if row.stage == "head")
-    features = first.multiply_adds // spec.dense[0]  # one multiply-add for each weight
-    widths = (features, *spec.dense)
+    widths = (math.prod(flattened(spec)), *spec.dense)
     head: list[nn.Module] = [nn.Flatten()]
     for before, after in zip(widths, widths[1:], strict=False):
         head += [nn.Linear(before, after), nn.ReLU()]
@@ -182,20 +179,13 @@ def initialise(model: nn.Module, recipe: Recipe) -> None:
 
 
 def load_run(folder: str | Path) -> NiN:
-    """Load the trained network of a finished run, as it was at the end of the run.
-
-    Its spec is stored with the weights, so that a network without a last ReLU comes back without
-    one. The weights for other frameworks are `nin_lib.weights.from_torch` of it.
+    """Load the trained network of a finished run, in evaluation mode and on the CPU.
 
     Args:
-        folder: the folder that `fit(..., out=folder)` or `nin train --out folder` filled.
-
-    Returns:
-        The network on the CPU, in evaluation mode.
+        folder: What `fit(..., out=folder)` or `nin train --out folder` filled.
 
     Raises:
-        ValueError: if `folder` holds no finished run, or the run's model was not a network of a
-            spec, or its layers were changed afterwards.
+        ValueError: `folder` holds no finished run, or its model was not the network of a spec.
     """
     from .runtime.checkpointer import trained_model
 

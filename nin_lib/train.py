@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from .data import Dataset, Split, check_channels, order
 from .history import History, Observer, Step
-from .recipe import Recipe, learning_rate, run_numbers
+from .recipe import Recipe, learning_rate
 from .runtime import run_state
 from .runtime.checkpointer import Checkpointer
 from .runtime.dataset import DeviceDataset
@@ -37,7 +37,7 @@ from .runtime.plan import ExecutionPlan, choose_plan
 from .runtime.preserve import preserve_placement, preserve_random_state, reseed
 from .runtime.run_log import RunLog
 from .runtime.workers import ALONE, Workers, join_workers
-from .validation import refuse_name, require_int
+from .validation import refuse_name, require_int, run_numbers
 
 
 def fit(

@@ -16,6 +16,7 @@ from typing import Any
 
 LARGEST_SIZE = 2**31 - 1  # every framework takes sizes and counts up to here
 LARGEST_SEED = 2**63 - 1  # every framework takes seeds from 0 up to here
+LARGEST_INPUT = 2**15  # pixels; a single channel of one such image takes 4 GiB
 
 
 def require_int(where: str, value: Any, at_least: int, at_most: int = LARGEST_SIZE) -> int:
@@ -41,6 +42,26 @@ def require_int(where: str, value: Any, at_least: int, at_most: int = LARGEST_SI
 def require_seed(value: Any) -> int:
     """Return `value` as a plain `int` from 0 to 2**63 - 1. Raises `ValueError` for another."""
     return require_int("seed", value, 0, LARGEST_SEED)
+
+
+def run_numbers(
+    epochs: Any, batch_size: Any, input_size: Any, seed: Any
+) -> tuple[int, int, int | None, int]:
+    """Return the four numbers that every `fit` takes as plain integers, in this order.
+
+    Raises `ValueError` naming the argument, the rule and the value.
+    """
+    epochs = require_int("epochs", epochs, 1)
+    batch_size = require_int("batch_size", batch_size, 1)
+    return epochs, batch_size, require_input_size(input_size), require_seed(seed)
+
+
+def require_input_size(value: Any) -> int | None:
+    """Return the side to which images are enlarged as a plain `int`; None means as they are.
+
+    Raises `ValueError` unless it is None or lies between 1 and 32,768 pixels.
+    """
+    return None if value is None else require_int("input_size", value, 1, LARGEST_INPUT)
 
 
 def require_ints(where: str, values: Any, at_least: int) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from .flow import shape_flow
+from .flow import flattened
 from .recipe import Recipe
 from .spec import Block, Network
 from .validation import require_path, require_seed
@@ -54,12 +54,6 @@ def shapes(spec: Network) -> dict[str, Shape]:
             found[f"dense{number}.bias"] = (width,)
             features = width
     return found
-
-
-def flattened(spec: Network) -> Shape:
-    """C, H and W of the maps that reach the first dense layer."""
-    maps = [row.shape for row in shape_flow(spec) if row.stage != "head"]
-    return maps[-1] if maps else (spec.in_channels, spec.input_size, spec.input_size)
 
 
 def check(weights: Mapping[str, Any], expected: Mapping[str, Shape]) -> None:

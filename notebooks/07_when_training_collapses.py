@@ -107,7 +107,7 @@ print(f"seed {about.seed}, {about.plan['threads']} thread,"
       f" {about.plan['instruction_set']},"
       f" PyTorch {about.plan['torch'].split('+')[0]}")
 below = {"default recipe": default}
-published.curves("recorded: published recipe", below)
+LiveCurves.replay(published, "recorded: published recipe", below)
 
 # %%
 def told(run):
@@ -155,7 +155,7 @@ print("Xavier's are smaller from the first convolution on:", smaller)
 kaiming = recorded.run("class-kaiming")
 below = {"published": published, "default recipe": default}
 title = "recorded: published recipe with Kaiming's first weights"
-kaiming.curves(title, below)
+LiveCurves.replay(kaiming, title, below)
 
 # %%
 told(kaiming)
@@ -721,7 +721,7 @@ about = full.history.about
 print(f"network {about.network!r}, {about.images:,} training images,"
       f" seed {about.seed},\n{about.plan['threads']} threads,"
       f" {about.plan['instruction_set']}, {about.plan['precision']}")
-full.curves("recorded: default recipe at 224×224")
+LiveCurves.replay(full, "recorded: default recipe at 224×224")
 
 # %%
 told(full)
@@ -748,7 +748,9 @@ assert low and lowest > 0.9
 # %%
 collapsed = recorded.run("full-published")
 below = {"default recipe": full}
-collapsed.curves("recorded: published recipe at 224×224", below)
+LiveCurves.replay(
+    collapsed, "recorded: published recipe at 224×224", below,
+)
 
 # %%
 usual = next(run for run in full_runs if run["arm"] == "published")

@@ -16,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from nin_lib import recorded
-from nin_lib.widgets import ShapeFlow
+from nin_lib.widgets import LiveCurves, ShapeFlow
 from nin_lib.widgets.base import delivered
 
 PICTURE = Path(__file__).resolve().parent.parent / "book" / "_static" / "widgets.png"
@@ -32,7 +32,9 @@ main { display: grid; grid-template-columns: 860px 1fr; gap: 20px; align-items: 
 def html() -> str:
     """Return a page that holds both widgets."""
     flow = ShapeFlow("chapter", question=None)
-    curves = recorded.run("class-default").curves("recorded: default recipe, class size")
+    curves = LiveCurves.replay(
+        recorded.run("class-default"), "recorded: default recipe, class size"
+    )
     return (
         f'<!DOCTYPE html><html lang="en" data-theme="light"><style>{STYLE}</style>'
         f"<main>{flow.to_html()}{curves.to_html()}</main></html>"

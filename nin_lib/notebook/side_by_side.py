@@ -27,7 +27,7 @@ from IPython import get_ipython
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 
-from .interrupt import between_steps
+from ..runtime.interrupt import between_steps
 
 # The packages that each magic needs.
 PACKAGES = {

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..history import EpochEnd, History, RunInfo
+from ..history import History, RunInfo
 
 if TYPE_CHECKING:
     from ..torch import NiN
-    from ..widgets import LiveCurves
 
 FOLDER = Path(__file__).parent
 
@@ -50,7 +49,7 @@ def weights_file(name: str) -> Path:
 
 
 @dataclass(frozen=True)
-class Run:
+class Recording:
     """A run that was watched, to be looked at again.
 
     `history`: its rows, and what it was made of and on; `series`: the points of its curves, each an
@@ -65,25 +64,8 @@ class Run:
     classes: dict[str, Any]
     told: list[str]
 
-    def curves(self, title: str = "", below: dict[str, Run] | None = None) -> LiveCurves:
-        """Its live curves, the last line of a cell; pale below them, other runs by name."""
-        from ..widgets import LiveCurves
 
-        names, epochs = self.classes["names"], self.history.last["epoch"]
-        with LiveCurves(epochs, title, classes=names, at_once=False) as curves:
-            for name, other in (below or {}).items():
-                curves.compare(other.history, name)
-            for series in ("train_loss", "train_accuracy"):
-                for x, y in self.series[series]:
-                    curves.add(series, x, y)
-            for row in self.history.rows:
-                curves(EpochEnd(row, 0))
-            for x, *shares in zip(self.classes["x"], *self.classes["shares"], strict=True):
-                curves.add_classes(x, shares)
-        return curves
-
-
-def run(name: str) -> Run:
+def run(name: str) -> Recording:
     """A recorded run.
 
     At class size "class-collapse": the published recipe; "class-kaiming": the same with Kaiming's
@@ -97,7 +79,7 @@ def run(name: str) -> Run:
         raise ValueError(f"there is no recorded run {name!r}; there are {', '.join(known)}")
     stored = json.loads(known[name].read_text(encoding="utf-8"))
     history = History(stored["rows"], RunInfo.from_dict(stored["about"]))
-    return Run(history, stored["series"], stored["classes"], stored["told"])
+    return Recording(history, stored["series"], stored["classes"], stored["told"])
 
 
 def study() -> list[dict[str, Any]]:

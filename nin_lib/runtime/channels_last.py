@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..data import order
+from ..data import order, zero_to_one
 from ..flow import pool_size, shape_flow
 from ..spec import Network, Pool
 from ..validation import require_int
@@ -37,10 +37,8 @@ def check_images(spec: Network, shape: tuple[int, ...]) -> None:
 
 
 def to_input(images: np.ndarray) -> np.ndarray:
-    """N×H×W or N×C×H×W, as in `data.Split`, → N×H×W×C floats; bytes become numbers from 0 to 1."""
-    scale = 255 if images.dtype == np.uint8 else 1
-    images = images[..., None] if images.ndim == 3 else images.transpose(0, 2, 3, 1)
-    return images.astype(np.float32) / scale
+    """Turn (N, H, W) or (N, C, H, W) images of a `data.Split` into (N, H, W, C) floats."""
+    return np.moveaxis(zero_to_one(images), 1, -1)
 
 
 def batches(n: int, batch_size: int, seed: int, epochs: int) -> list[np.ndarray]:

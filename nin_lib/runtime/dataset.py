@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..data import Split
-from ..recipe import require_input_size
+from ..validation import require_input_size
 from .plan import ExecutionPlan
 
 

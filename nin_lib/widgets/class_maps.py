@@ -18,11 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from nin_lib import class_maps, recorded
+from nin_lib import class_maps, recorded, tables
 from nin_lib.data import CLASSES, Split, load
-from nin_lib.recipe import require_input_size
 from nin_lib.torch import NiN
-from nin_lib.validation import require_int
+from nin_lib.validation import require_input_size, require_int
 from nin_lib.widgets.base import Choice, Question, Widget, frame, packed, static_frame, unpacked
 
 START = dict(image=0, selected_class=None, cell=None, cover=None, computed=None, asked=0)
@@ -197,7 +196,8 @@ class ClassMaps(Widget):
         numbers = [[f"{number:.2f}" for number in row] for row in shown]
         return (
             static_frame(self.config) + picture + f"<br>{words}</p>"
-            + html_table(self._rows(), "The logits of image 1", head) + html_table(numbers, of_map)
+            + tables.html(self._rows(), head, "The logits of image 1")
+            + tables.html(numbers, caption=of_map)
         )  # fmt: skip
 
 
@@ -265,15 +265,6 @@ def inside(name: str, number: object, count: int) -> int:
     ):
         return int(number)
     raise ValueError(f"{name} must be an integer from 0 to {count - 1}, got {number!r}")
-
-
-def html_table(rows: Any, caption: str, head: Sequence[str] = ()) -> str:
-    top = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    head_row = f"<thead><tr>{top}</tr></thead>" if head else ""
-    return f"<table><caption>{caption}</caption>{head_row}<tbody>{body}</tbody></table>"
 
 
 def png(image: np.ndarray) -> bytes:

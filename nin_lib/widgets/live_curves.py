@@ -1,20 +1,19 @@
 """Is it learning, slow, or dead? Loss, accuracy and classes, drawn while a run goes on.
 
-`LiveCurves` observes a run, ``fit(..., observers=[LiveCurves()])``, or is fed by any loop::
+`LiveCurves` observes a run, ``fit(..., observers=[LiveCurves()])``, replays a recorded one, or is
+fed by any loop::
 
     with LiveCurves(epochs=5) as curves:
         curves.add("train_loss", 0.1, 2.25)
 
-The points are gathered here and drawn by ``live_curves.js`` in a live page; a saved notebook keeps
-the table and the picture of ``static_view.py``.
+This module is the view: what the page, a saved notebook and a terminal show. The points are
+gathered in ``curve_recorder.py``, and ``adapters.py`` feeds them from d2l and Keras.
 
-The page has a stop button where a click can arrive in time. Usually the kernel reads messages only
-between cells; JupyterLab from 4.4 on sends them to a thread of their own (a *subshell*) where the
-kernel has one, as ipykernel has from 7.0 on, and there they reach the traits while a cell runs.
-ipykernel 7.4 hands them back to the thread that last sent something to the widget, which is the one
-that trains: `listen_while_running` keeps ours out of that. Nobody knows what the next version does,
-so the page says hello when it draws a new run, and the button is shown only if that was heard
-during the run. Elsewhere, interrupt the kernel.
+The page has a stop button if a click can arrive in time. Usually the kernel reads messages only
+between cells; JupyterLab from 4.4 on sends them to a thread of their own (a *subshell*) if the
+kernel has one, as ipykernel has from 7.0 on, and then they reach the traits while a cell runs.
+Nobody knows what the next version does, so the page says hello when it draws a new run, and the
+button is shown only if that was heard during the run. Elsewhere, interrupt the kernel.
 """
 
 from __future__ import annotations
@@ -24,26 +23,26 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import traitlets
 from IPython import get_ipython
 from IPython.display import display, update_display
 
-from nin_lib.history import ClassCounts, Ended, EpochEnd, Event, History, Started, Step
+from nin_lib.history import Ended, EpochEnd, Event, History, Started, Step
+from nin_lib.notebook.subshells import listen_while_running
 from nin_lib.runtime.interrupt import Interrupted
 from nin_lib.widgets import static_view
 from nin_lib.widgets.adapters import Board, keras_callback
 from nin_lib.widgets.base import Question, Widget, frame, static_frame
-from nin_lib.widgets.static_view import WORDS, Points, Row
+from nin_lib.widgets.curve_recorder import LANES, CurveRecorder, recorder_of
+from nin_lib.widgets.static_view import WORDS, Points
+
+if TYPE_CHECKING:
+    from nin_lib.recorded import Recording
 
 INTERVAL = 0.25  # seconds: at most four messages a second go to the page
-ENOUGH = 256  # images in a training point, or a 40th of an epoch: fewer are mostly noise
-LIMIT = 500  # points of a series; beyond it, neighbours are merged
-LANE_LIMIT = 160  # the same for each class
-LANES = 20  # classes that are drawn
 KEPT = 4  # runs that are laid below this one
-KEPT_LIMIT = 150  # points of each of their series
 ROWS = 10  # rows of the table
 
 
@@ -80,24 +79,14 @@ class LiveCurves(Widget):
         self._frame = {**frame(title, question), "log_at_first": bool(log)}
         self._classes, self._keep, self._clock = tuple(classes), keep, clock
         self._at_once = at_once
-        self._display_id = uuid.uuid4().hex  # travels beside the output and is never stored in it
+        self._display_id = uuid.uuid4().hex  # travels with the output and is never stored in it
         self._shown = False
-        self._name = ""  # of the run, where several are shown
+        self._name = ""  # of the run, if several are shown
         self._kept: list[tuple[str, dict[str, Points]]] = []
-        self._reset(epochs)
+        self._record = CurveRecorder(epochs, self._classes)
+        self._status, self._running = "ready", False
         self._publish()
         listen_while_running(self.comm)
-
-    def _reset(self, epochs: float | None, steps_per_epoch: int = 1) -> None:
-        self.reach(epochs)
-        self._steps_per_epoch, self._enough = steps_per_epoch, 1
-        self._status, self._running, self._now = "ready", False, 0.0
-        self._points: dict[str, Points] = {name: [] for name in WORDS}
-        self._lanes: list[Points] = []  # one for each class
-        self._counts = ClassCounts()
-        self._rows: list[Row] = []
-        self._notes: dict[str, str] = {}
-        self._clear_window()
 
     @property
     def log(self) -> bool:
@@ -115,68 +104,36 @@ class LiveCurves(Widget):
 
         Raises `Interrupted` after a step when the reader pressed the stop button.
         """
+        record = self._record
         if isinstance(event, Started):
             self._start(event)
         elif isinstance(event, Step):
-            self._now = event.step / self._steps_per_epoch
-            self._gather(event)
-            if self._images >= self._enough and self.due:
-                self._close_window()
+            record.gather(event)
+            if record.window_is_full and self.due:
+                record.close_window()
                 self._publish()
             if self.stopped:
                 raise Interrupted
         elif isinstance(event, EpochEnd):
-            self._close_window()
-            self._add_row(event.row)
+            record.close_window()
+            record.add_row(event.row)
             if self.due:
                 self._publish()
         elif isinstance(event, Ended):
-            self.finish(stopped=event.interrupted or self._now < (self._epochs or 0) - 1e-6)
+            self.finish(stopped=event.interrupted or not record.complete)
 
     def _start(self, event: Started) -> None:
         again = self._status != "ready"  # a second run shows itself where it is started
-        if self._keep and any(self._points.values()):
-            self._keep_run(self._name, self._points)
-        self._reset(event.epochs, max(1, event.steps_per_epoch))
-        self._enough = min(ENOUGH, event.images // 40)
-        for row in event.rows:  # of the epochs before, when a run goes on
-            self._add_row(row)
+        if self._keep and any(self._record.points.values()):
+            self._keep_run(self._name, self._record)
+        self._record = CurveRecorder(event.epochs, self._classes, event.steps_per_epoch)
+        self._status, self._running = "ready", False
+        self._record.start(event)
         self._begin(again)
         seed = event.about.seed
         self._name = f"run {self._run}" + ("" if seed is None else f", seed {seed}")
 
-    def _add_row(self, row: Row) -> None:
-        self._rows.append(row)
-        for name in ("val_loss", "val_accuracy"):
-            self._append(name, row["epoch"], row[name])
-
-    def _clear_window(self) -> None:
-        """Start the sums over: the steps since the last point."""
-        self._loss: Any = 0.0
-        self._correct: Any = 0
-        self._images = self._steps = self._step_sum = 0
-
-    def _gather(self, event: Step) -> None:
-        loss = event.loss.detach() if hasattr(event.loss, "detach") else event.loss
-        self._loss = self._loss + loss * event.images  # stays where it is: no float() here
-        self._correct = self._correct + event.correct
-        self._images += event.images
-        self._steps += 1
-        self._step_sum += event.step
-        if event.logits is not None and event.labels is not None:
-            self._counts.add(event.logits, event.labels)
-
-    def _close_window(self) -> None:
-        """Turn the sums into one point: the means over the images since the last point."""
-        if self._images:
-            epoch = self._step_sum / self._steps / self._steps_per_epoch
-            self._append("train_loss", epoch, float(self._loss) / self._images)
-            self._append("train_accuracy", epoch, float(self._correct) / self._images)
-            if self._images >= self._enough or not self._lanes:  # else too few of some class
-                self._append_classes(epoch, self._counts.shares())
-        self._clear_window()
-
-    # ---- a run is fed by hand
+    # ---- a run is fed point by point
 
     def add(self, series: str, x: float, y: float) -> None:
         """Add one point to `series`, a key of `WORDS`, at epoch `x` (0 or more, may be a fraction).
@@ -187,7 +144,7 @@ class LiveCurves(Widget):
         if series not in WORDS:
             raise ValueError(f"series must be one of {', '.join(WORDS)}, got {series!r}")
         self._fed(x)
-        self._append(series, float(x), float(y))
+        self._record.append(series, float(x), float(y))
         if self.due:
             self._publish()
 
@@ -199,11 +156,11 @@ class LiveCurves(Widget):
         """
         if not all(share is None or 0 <= share <= 1 for share in shares):
             raise ValueError(f"shares must be numbers from 0 to 1, or None, got {shares!r}")
-        count = len(self._lanes) or len(self._classes) or len(shares)
+        count = len(self._record.lanes) or len(self._classes) or len(shares)
         if len(shares) != count or not count:
             raise ValueError(f"shares must hold {count or 1} numbers, as before, got {len(shares)}")
         self._fed(x)
-        self._append_classes(float(x), shares)
+        self._record.append_classes(float(x), shares)
         if self.due:
             self._publish()
 
@@ -212,7 +169,7 @@ class LiveCurves(Widget):
             raise ValueError(f"x must be a finite number of epochs, 0 or more, got {x!r}")
         if not self._running:
             self._begin()
-        self._now = max(self._now, float(x))
+        self._record.now = max(self._record.now, float(x))
 
     @property
     def stopped(self) -> bool:
@@ -230,15 +187,13 @@ class LiveCurves(Widget):
 
     def reach(self, epochs: float | None) -> None:
         """Let the horizontal axis reach to `epochs`; None or 0 leaves it to the points."""
-        if epochs is not None and not (math.isfinite(epochs) and epochs >= 0):
-            raise ValueError(f"epochs must be a finite number, 0 or more, or None, got {epochs!r}")
-        self._epochs = epochs
+        self._record.reach(epochs)
 
     def finish(self, stopped: bool = False) -> None:
         """The run is over: send what is left and put the final picture into the notebook."""
-        self._close_window()
+        self._record.close_window()
         self._running = False
-        self._status = f"stopped at epoch {self._now:.1f}" if stopped else "finished"
+        self._status = f"stopped at epoch {self._record.now:.1f}" if stopped else "finished"
         self._publish()
         if self._shown:
             data, metadata = self._repr_()
@@ -258,28 +213,45 @@ class LiveCurves(Widget):
         """A callback for Keras: ``model.fit(..., callbacks=[curves.keras()])``."""
         return keras_callback(self)
 
-    # ---- other runs in the same picture
+    # ---- recorded runs, and several in the same picture
+
+    @classmethod
+    def replay(
+        cls, recording: Recording, title: str = "", below: dict[str, Recording] | None = None
+    ) -> LiveCurves:
+        """Return the curves of a recorded run.
+
+        Args:
+            recording: What `nin_lib.recorded.run` returns.
+            title: A name for the run.
+            below: Other runs by name, laid below it in pale lines.
+        """
+        names, epochs = recording.classes["names"], recording.history.last["epoch"]
+        with cls(epochs, title, classes=names, at_once=False) as curves:
+            for name, other in (below or {}).items():
+                curves.compare(other.history, name)
+            for series in ("train_loss", "train_accuracy"):
+                for x, y in recording.series[series]:
+                    curves.add(series, x, y)
+            for row in recording.history.rows:
+                curves(EpochEnd(row, 0))
+            lanes = zip(recording.classes["x"], *recording.classes["shares"], strict=True)
+            for x, *shares in lanes:
+                curves.add_classes(x, shares)
+        return curves
 
     def compare(self, other: History | LiveCurves, name: str) -> None:
         """Lay another run below this one, in pale lines. The last `KEPT` of them are shown."""
         if isinstance(other, History):
-            points = {
-                series: [(row["epoch"], finite(row[series])) for row in other.rows]
-                for series in WORDS
-            }
+            self._keep_run(name, recorder_of(other))
         elif isinstance(other, LiveCurves):
-            points = other._points
+            self._keep_run(name, other._record)
         else:
             raise ValueError(f"other must be a History or LiveCurves, got {other!r}")
-        self._keep_run(name, points)
         self._publish()
 
-    def _keep_run(self, name: str, points: dict[str, Points]) -> None:
-        thinned = {
-            series: static_view.thin(line, KEPT_LIMIT) if len(line) > KEPT_LIMIT else list(line)
-            for series, line in points.items()
-        }
-        self._kept = [*self._kept, (name, thinned)][-KEPT:]
+    def _keep_run(self, name: str, record: CurveRecorder) -> None:
+        self._kept = [*self._kept, (name, record.thinned())][-KEPT:]
 
     # ---- from points to the page
 
@@ -299,55 +271,31 @@ class LiveCurves(Widget):
         if self._run and change["new"].get("hello") == self._run and self._running:
             self._heard = True
 
-    def _append(self, series: str, x: float, y: float) -> None:
-        if not math.isfinite(y):
-            self._notes.setdefault(series, f"{WORDS[series]} is {y} at epoch {x:.2f}")
-        points = self._points[series]
-        points.append((x, finite(y)))
-        if len(points) > LIMIT:
-            points[:] = static_view.thin(points, LIMIT)
-
-    def _append_classes(self, x: float, shares: Sequence[float | None]) -> None:
-        self._lanes = self._lanes or [[] for _ in shares]
-        for lane, share in zip(self._lanes, shares, strict=True):
-            lane.append((x, share))
-            if len(lane) > LANE_LIMIT:
-                lane[:] = static_view.thin(lane, LANE_LIMIT)
-
     def _publish(self) -> None:
+        record = self._record
         if self._running:
-            of = f" of {self._epochs:g}" if self._epochs else ""
-            self._status = f"running: epoch {self._now:.1f}{of}"
+            of = f" of {record.epochs:g}" if record.epochs else ""
+            self._status = f"running: epoch {record.now:.1f}{of}"
         self.config = {
             **self._frame,
             "status": self._status,
             "running": self._running,
             "run": self._run,
             "stoppable": self._running and self._heard and self._heeded,
-            "epochs": self._epochs,
-            "notes": list(self._notes.values()),
+            "epochs": record.epochs,
+            "notes": list(record.notes.values()),
             "name": self._name,
-            "series": rounded(self._points),
+            "series": rounded(record.points),
             "kept": [{"name": name, "series": rounded(points)} for name, points in self._kept],
             "classes": {
-                "names": self._names()[:LANES],
-                "count": len(self._lanes),
-                "zero": self._at_zero(),
-                "x": [round(x, 4) for x, _ in self._lanes[0]] if self._lanes else [],
-                "shares": [[short(y, 3) for _, y in lane] for lane in self._lanes[:LANES]],
+                "names": record.names()[:LANES],
+                "count": len(record.lanes),
+                "zero": record.at_zero(),
+                "x": [round(x, 4) for x, _ in record.lanes[0]] if record.lanes else [],
+                "shares": [[short(y, 3) for _, y in lane] for lane in record.lanes[:LANES]],
             },
         }
         self._sent = self._clock()
-
-    def _names(self) -> list[str]:
-        if len(self._classes) == len(self._lanes):
-            return list(self._classes)
-        return [str(i) for i in range(len(self._lanes))]
-
-    def _at_zero(self) -> list[str]:
-        last = [lane[-1][1] for lane in self._lanes]
-        zero = [name for name, share in zip(self._names(), last, strict=True) if share == 0]
-        return zero if len(zero) <= LANES else [*zero[:LANES], f"{len(zero) - LANES} more"]
 
     # ---- showing
 
@@ -372,21 +320,21 @@ class LiveCurves(Widget):
 
     def to_text(self) -> str:
         """A short table: the last rows, three digits, and how the run stands."""
-        table = static_view.text_table(self._table(), ROWS)
+        table = static_view.text_table(self._record.table(), ROWS)
         return "\n".join(filter(None, [self._frame["title"], table, *self._words()]))
 
     def static_view(self) -> str:
         """A picture, with the tables folded below it."""
-        rows, title = self._table(), self._frame["title"]
+        rows, title = self._record.table(), self._frame["title"]
         last = zip(WORDS.values(), static_view.cells(rows[-1:])[0][1:], strict=True) if rows else ()
         label = " ".join(["loss and accuracy by epoch;", *(f"{word} {n}," for word, n in last)])
         label = (f"{title}: " if title else "") + label.strip(" ,;")
         kept = [points for _, points in self._kept]
-        names, lanes = self._names()[:LANES], self._lanes[:LANES]
+        names, lanes = self._record.names()[:LANES], self._record.lanes[:LANES]
         words = html.escape("; ".join(self._words()))
         return (
             f"<div>{static_frame(self._frame)}"
-            f"{static_view.picture(self._points, self._epochs, label, kept)}"
+            f"{static_view.picture(self._record.points, self._record.epochs, label, kept)}"
             f"<p>{words}</p><details><summary>the last figures as a table</summary>"
             f"{static_view.html_table(rows, ROWS)}{static_view.class_table(names, lanes)}"
             "</details></div>"
@@ -394,20 +342,13 @@ class LiveCurves(Widget):
 
     def _words(self) -> list[str]:
         """What is to be said about the run, and last how it stands."""
-        words = list(self._notes.values())
-        if self._at_zero():
-            words.append(f"at zero: {', '.join(self._at_zero())} (no positive logit for their own)")
+        words, zero = list(self._record.notes.values()), self._record.at_zero()
+        if zero:
+            words.append(f"at zero: {', '.join(zero)} (no positive logit for their own)")
         if self._kept:
             marks = zip(static_view.MARKS, self._kept, strict=False)
             words.append("pale: " + ", ".join(f"{mark} {name}" for mark, (name, _) in marks))
         return [*words, self._status]
-
-    def _table(self) -> list[Row]:
-        return self._rows or static_view.rows_from(self._points)
-
-
-def finite(y: float) -> float | None:
-    return y if math.isfinite(y) else None
 
 
 def short(y: float | None, digits: int = 5) -> float | None:
@@ -416,12 +357,3 @@ def short(y: float | None, digits: int = 5) -> float | None:
 
 def rounded(points: dict[str, Points]) -> dict[str, Any]:
     return {name: [(round(x, 4), short(y)) for x, y in line] for name, line in points.items()}
-
-
-# ---- the kernel
-
-
-def listen_while_running(comm: Any) -> None:
-    """Let messages from the page stay on the thread that the page sent them to."""
-    if hasattr(comm, "_reply_subshell_for"):
-        comm._reply_subshell_for = lambda data, subshell: subshell

@@ -12,9 +12,10 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from nin_lib.flow import Row, ShapeError, as_pair, html_table, shape_flow, text_table
+from nin_lib.flow import Row, ShapeError, as_pair, shape_flow
 from nin_lib.networks import CHAPTER, NETWORKS, network
 from nin_lib.spec import Network
+from nin_lib.tables import html_table, text_table
 from nin_lib.widgets.base import Choice, Question, Widget, frame, static_frame
 
 Size = int | tuple[int, int]  # of the image, in pixels; (height, width) where they differ

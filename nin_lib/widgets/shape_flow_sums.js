@@ -180,7 +180,7 @@ const RULES = {
     requireInts(at, "Block.widths", widths);
     require(widths.length, at, "Block.widths", "must name at least one width", widths);
   },
-  ensureChildren({ kernel_size: k, stride, padding, ceil_mode: ceil }, at) {
+  pool({ kernel_size: k, stride, padding, ceil_mode: ceil }, at) {
     requireInt(at, "Pool.kernel_size", k, 1);
     requireInt(at, "Pool.stride", stride, 1);
     requireInt(at, "Pool.padding", padding, 0);

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
+from nin_lib import tables
 from nin_lib.history import COLUMNS
 
 Points = list[tuple[float, float | None]]  # (epoch, value); None where the value was not finite
@@ -21,6 +22,7 @@ WORDS = {
     "val_loss": "held-out loss",
     "val_accuracy": "held-out accuracy",
 }
+HEADINGS = ("epoch", *WORDS.values())
 PANELS = {"loss": ("train_loss", "val_loss"), "accuracy": ("train_accuracy", "val_accuracy")}
 # A blue and the vermilion of the Okabe-Ito palette, both readable on white and on black; dashes
 # and dots tell them apart in grey too.
@@ -64,43 +66,32 @@ def cells(rows: Iterable[Row]) -> list[list[str]]:
 
 
 def text_table(rows: list[Row], limit: int) -> str:
-    """The last `limit` rows as aligned text."""
-    table = [["epoch", *WORDS.values()]]
-    table += cells(rows[-limit:])
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = ["  ".join(map(str.rjust, line, widths)) for line in table]
+    """Return the last `limit` rows as aligned text."""
+    lines = tables.aligned([HEADINGS, *cells(rows[-limit:])]).splitlines()
     if len(rows) > limit:
         lines.insert(1, f"... {len(rows) - limit} rows before")
     return "\n".join(lines)
 
 
 def html_table(rows: list[Row], limit: int) -> str:
-    """The last `limit` rows as an HTML table."""
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("epoch", *WORDS.values()))
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line) + "</tr>"
-        for line in cells(rows[-limit:])
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    """Return the last `limit` rows as an HTML table."""
+    return tables.html(cells(rows[-limit:]), HEADINGS)
 
 
 def class_table(names: list[str], lanes: list[Points]) -> str:
-    """The last share of each class as an HTML table; empty where there is none."""
+    """Return the last share of each class as an HTML table; empty if there is none."""
     if not lanes:
         return ""
-    body = "".join(
-        f'<tr><th scope="row">{html.escape(name)}</th><td>{percent(lane[-1][1])}</td></tr>'
-        for name, lane in zip(names, lanes, strict=True)
-    )
-    head = '<th scope="col">class</th><th scope="col">its own images with a positive logit</th>'
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    lines = [(name, percent(lane[-1][1])) for name, lane in zip(names, lanes, strict=True)]
+    headings = ("class", "its own images with a positive logit")
+    return tables.html(lines, headings, named_rows=True)
 
 
 def percent(share: float | None) -> str:
     """Zero is zero: what is less than a half per cent, and not nothing, is not rounded to it."""
     if share is None:
         return "–"
-    return "&lt;1 %" if 0 < share < 0.005 else f"{share:.0%}".replace("%", " %")
+    return "<1 %" if 0 < share < 0.005 else f"{share:.0%}".replace("%", " %")
 
 
 def ticks(high: float, low: float = 0.0, count: int = 5) -> list[float]:

@@ -2,7 +2,7 @@
 
 from book._ext import shape_sheet
 from nin_lib import network, shape_flow, totals
-from nin_lib.flow import never_read
+from nin_lib.unread import never_read
 
 CHAPTER = network("chapter")
 

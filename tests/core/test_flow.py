@@ -12,18 +12,11 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from nin_lib import torch as nin
-from nin_lib.flow import (
-    ShapeError,
-    html_table,
-    never_read,
-    pool_size,
-    shape_flow,
-    smallest_input,
-    text_table,
-    totals,
-)
+from nin_lib.flow import ShapeError, pool_size, shape_flow, smallest_input, totals
 from nin_lib.networks import PUBLISHED, network
 from nin_lib.spec import Block, Dropout, Network, Pool
+from nin_lib.tables import html_table, text_table
+from nin_lib.unread import never_read
 
 LAYERS = (nn.Conv2d, nn.MaxPool2d, nn.Dropout, nn.Linear, nin.GlobalAveragePool)
 CHECKED = {*PUBLISHED, "lenet", "nin-3x3", "nin-dense-10"}

@@ -12,7 +12,8 @@ from nin_lib.data import load
 from nin_lib.flow import totals
 from nin_lib.networks import network
 from nin_lib.recipe import recipe
-from nin_lib.widgets.live_curves import LANE_LIMIT
+from nin_lib.widgets import LiveCurves
+from nin_lib.widgets.curve_recorder import LANE_LIMIT
 
 
 def test_the_trained_network_is_as_good_on_held_out_images_as_on_record():
@@ -98,7 +99,7 @@ def test_what_is_recorded_of_the_full_runs_is_made_from_their_results(
 @pytest.mark.parametrize("name", (*RUNS, *FULL))
 def test_a_replay_shows_the_points_that_were_recorded(name, capsys):
     run = recorded.run(name)
-    curves = run.curves("again", below={"the same": run})
+    curves = LiveCurves.replay(run, "again", below={"the same": run})
     assert curves.config["series"] == {
         key: [tuple(point) for point in points] for key, points in run.series.items()
     }

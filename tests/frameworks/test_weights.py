@@ -9,12 +9,12 @@ import torch
 from fixed_specs import FIXED, random_weights
 
 from nin_lib import torch as nin_torch
+from nin_lib.flow import flattened
 from nin_lib.networks import NETWORKS, PUBLISHED, network
 from nin_lib.recipe import INITS, Recipe
 from nin_lib.spec import Block, Network
 from nin_lib.weights import (
     check,
-    flattened,
     from_channels_last,
     from_flax,
     from_keras,

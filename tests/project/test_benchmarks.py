@@ -17,6 +17,7 @@ from nin_lib.data import Dataset, load
 from nin_lib.history import Step
 from nin_lib.recipe import SIZES
 from nin_lib.runtime.interrupt import Interrupted
+from nin_lib.widgets import LiveCurves
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -244,7 +245,7 @@ def test_a_full_run_can_be_stopped_and_goes_on(tmp_path, monkeypatch, capsys, sc
     full.record([on])
     assert recorded.full_runs()[0]["test_accuracy"] == on["test_accuracy"]
     run = recorded.run("full-default")
-    assert run.curves().config["series"]["train_loss"][-1] == (2, on["steps"][-1]["loss"])
+    assert LiveCurves.replay(run).config["series"]["train_loss"][-1] == (2, on["steps"][-1]["loss"])
     assert run.history.last["val_accuracy"] == on["epochs"][-1]["val_accuracy"]
     assert len(run.classes["shares"]) == len(run.classes["names"]) == 10
 

@@ -130,7 +130,7 @@ AGAIN = """
 from ipywidgets.widgets.widget import _instances
 curves = LiveCurves()
 model, history = tiny_runs.run(data, observers=[curves])
-model, history = tiny_runs.run(data, observers=None)
+model, history = tiny_runs.run(data, observers=())
 print(len(_instances))
 """
 

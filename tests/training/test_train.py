@@ -18,7 +18,7 @@ from nin_lib import torch as nin
 from nin_lib.data import Dataset, Split, load, order
 from nin_lib.history import Ended, EpochEnd, History, Started, Step
 from nin_lib.networks import network
-from nin_lib.recipe import RECIPES, Recipe, learning_rate, recipe, run_numbers
+from nin_lib.recipe import RECIPES, Recipe, learning_rate, recipe
 from nin_lib.runtime.allocator import MALLOPT_KEEP, set_allocator
 from nin_lib.runtime.dataset import DeviceDataset, to_input
 from nin_lib.runtime.interrupt import Interrupted
@@ -28,6 +28,7 @@ from nin_lib.runtime.preserve import preserve_placement, preserve_random_state, 
 from nin_lib.runtime.workers import ALONE, join_workers
 from nin_lib.spec import Block, Network
 from nin_lib.train import evaluate, fit, predict
+from nin_lib.validation import run_numbers
 
 TINY = Network((Block(3, (6, 10), stride=2),), input_size=28)
 CPU = ExecutionPlan("cpu")

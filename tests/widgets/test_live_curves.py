@@ -16,7 +16,8 @@ from nin_lib.runtime.interrupt import Interrupted
 pytest.importorskip("anywidget")
 from nin_lib.widgets import LiveCurves, static_view
 from nin_lib.widgets.base import Choice, Question
-from nin_lib.widgets.live_curves import INTERVAL, LANE_LIMIT, LANES, LIMIT
+from nin_lib.widgets.curve_recorder import LANE_LIMIT, LANES, LIMIT
+from nin_lib.widgets.live_curves import INTERVAL
 from nin_lib.widgets.static_view import WORDS
 
 
@@ -285,7 +286,7 @@ def test_curves_of_any_values_are_drawn_inside_their_panels(clock, losses, accur
             curves.add("val_loss", epoch, pair[0])
             curves.add("val_accuracy", epoch, pair[1])
     curves.compare(curves, "again")
-    svg = ET.fromstring(static_view.svg(curves._points, 3, [curves._points]))
+    svg = ET.fromstring(static_view.svg(curves._record.points, 3, [curves._record.points]))
     heights = [float(dot.get("cy")) for dot in svg.iter("{http://www.w3.org/2000/svg}circle")]
     assert len(heights) == sum(map(math.isfinite, [*losses, *accuracies]))
     top, step = 44, static_view.HEIGHT + static_view.GAP

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from random_specs import networks, sizes
 
 from nin_lib import class_maps as cm
-from nin_lib.flow import ShapeError, as_pair, never_read, shape_flow, totals
+from nin_lib.flow import ShapeError, as_pair, shape_flow, totals
 from nin_lib.networks import network
 from nin_lib.spec import Block, Dropout, Network, Pool
+from nin_lib.unread import never_read
 from nin_lib.widgets.base import delivered, unpacked
 from nin_lib.widgets.pixel_mlp import convolve, numbers, shuffled_order, weights
 

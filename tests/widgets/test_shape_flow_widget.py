@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("anywidget")
-from nin_lib.flow import ShapeError, html_table, shape_flow, text_table
+from nin_lib.flow import ShapeError, shape_flow
 from nin_lib.networks import NETWORKS, network
 from nin_lib.spec import Block, Network, Pool
+from nin_lib.tables import html_table, text_table
 from nin_lib.widgets import base
 from nin_lib.widgets.shape_flow import QUESTION, ShapeFlow
 

@@ -1,0 +1,1 @@
+"""Services for notebooks: cells in several frameworks, messages while a cell runs."""
