@@ -219,7 +219,7 @@ check("6.2", scaled)
 # A map says something only beside the other maps of the same image. So they share one scale, and the middle of it is 0. On real maps, those of the trained network: how often is another class in front than before?
 
 # %% tags=["solution"]
-model, val = trained("paper-mnist"), load("mini").val
+model, val = trained("paper-mnist"), load("mini").val.first(250)
 with torch.no_grad():
     maps = model.maps(to_input(torch.tensor(val.images)))  # N×10×7×7
 before = maps.mean(dim=(2, 3)).argmax(dim=1)

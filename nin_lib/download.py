@@ -8,7 +8,7 @@ from pathlib import Path
 import pooch
 import requests
 
-from .data import FILES, DataError, download_folders, named_folder
+from .data_files import FILES, DataError, download_folders, named_folder
 
 SOURCES = (
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",

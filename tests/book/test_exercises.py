@@ -50,6 +50,7 @@ def test_every_exercise_is_open_in_the_students_version(stem):
     assert said and all(OPEN in words for words in said.values()), said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", MADE)
 def test_every_solution_is_right(stem):
     said = said_by_checks(MADE[stem][READERS][0])
@@ -586,6 +587,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", WRONG)
 def test_a_wrong_answer_is_told_what_is_wrong(number):
     assert len(WRONG[number]) >= 3
@@ -702,6 +704,7 @@ NO_ANSWERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("number", CHECKS)
 def test_nothing_that_is_given_stops_a_check(number):
@@ -893,6 +896,7 @@ def test_what_is_made_is_in_step(path):
     assert exercises.problems(path) == []
 
 
+@pytest.mark.slow
 def test_making_twice_changes_nothing_and_spoiling_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(exercises, "FOLDER", tmp_path / "exercises")
     source = tmp_path / "exercises" / "03_nin_block.py"

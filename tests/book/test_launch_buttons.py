@@ -58,6 +58,7 @@ def launchers(html: Path, page: str) -> set[str]:
     return {link for link in links if "colab" in link or "mybinder" in link}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_the_buttons_open_the_students_notebooks(built):
     repository, html = built

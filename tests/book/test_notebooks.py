@@ -126,6 +126,7 @@ def code_cells(nb: NotebookNode) -> list[NotebookNode]:
 # ---------------------------------------------------------------- what a good pair is
 
 
+@pytest.mark.slow
 def test_a_pair_as_it_was_made_passes_both_checks(pair: Pair) -> None:
     assert pair.problems() == ""
     run = nbval(pair.ipynb)
@@ -133,6 +134,7 @@ def test_a_pair_as_it_was_made_passes_both_checks(pair: Pair) -> None:
     assert "4 passed" in run.stdout
 
 
+@pytest.mark.slow
 def test_making_a_notebook_twice_changes_nothing(pair: Pair) -> None:
     before = pair.ipynb.read_bytes()
     assert notebooks.build(pair.py) == "unchanged"
@@ -249,6 +251,7 @@ def test_freezing_gives_a_plot_a_palette_and_leaves_a_photograph_alone(pair: Pai
 # ---------------------------------------------------------------- faults that nbval finds
 
 
+@pytest.mark.slow
 def test_nbval_finds_one_changed_number(pair: Pair) -> None:
     text = pair.ipynb.read_text()
     assert text.count('"42"') == 1
@@ -257,6 +260,7 @@ def test_nbval_finds_one_changed_number(pair: Pair) -> None:
     assert "1 failed, 3 passed" in run.stdout, run.stdout
 
 
+@pytest.mark.slow
 def test_nbval_and_the_check_find_one_emptied_output(pair: Pair) -> None:
     pair.change(lambda nb: nb.cells[2].outputs.clear())
     run = nbval(pair.ipynb)
@@ -272,6 +276,7 @@ def clear_all(nb: NotebookNode) -> None:
         cell.outputs, cell.execution_count = [], None
 
 
+@pytest.mark.slow
 def test_the_check_finds_cleared_outputs_and_nbval_does_not(pair: Pair) -> None:
     pair.change(clear_all)
     assert nbval(pair.ipynb).returncode == 0

@@ -18,6 +18,7 @@ def pages(book):
     return [path for path in found if not path.startswith("_") and path not in without]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_every_link_inside_the_site_leads_somewhere(book):
     soups = {

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from nin_lib import cli, data, download
+from nin_lib import cli, data, data_files, download
 from nin_lib.data import FILES, DataError, Split, load
 from nin_lib.download import download_full
 from tools.make_mini_set import idx_bytes, mini_arrays
@@ -57,7 +57,7 @@ def test_the_mini_set_is_part_of_the_full_one_image_by_image():
 def test_the_script_still_makes_the_mini_set():
     arrays = mini_arrays(load("full"))
     for file, array in zip(FILES, arrays, strict=True):
-        assert np.array_equal(array, data.read_idx(data.MINI_FOLDER / f"{file}.gz"))
+        assert np.array_equal(array, data_files.read_idx(data.MINI_FOLDER / f"{file}.gz"))
 
 
 @full_set
@@ -108,7 +108,7 @@ def small_full_set(tmp_path, monkeypatch):
     write_set(published, packed=True)
     for file in FILES:
         content = gzip.decompress((published / f"{file}.gz").read_bytes())
-        monkeypatch.setitem(data.SHA256, file, hashlib.sha256(content).hexdigest())
+        monkeypatch.setitem(data_files.SHA256, file, hashlib.sha256(content).hexdigest())
     monkeypatch.setitem(data.HELD_OUT, "full", 2)
     monkeypatch.setattr(data, "DEBIAN_FOLDER", tmp_path / "nowhere")
     monkeypatch.setattr(data, "download_folders", lambda: [])
@@ -159,7 +159,7 @@ def test_a_user_without_a_home_folder(tmp_path, monkeypatch):
         raise RuntimeError("could not determine the home directory")
 
     monkeypatch.delenv("NIN_DATA", raising=False)
-    monkeypatch.setattr(data.platformdirs, "user_cache_dir", no_home)
+    monkeypatch.setattr(data_files.platformdirs, "user_cache_dir", no_home)
     spec = importlib.util.find_spec("nin_lib.data")
     spec.loader.exec_module(importlib.util.module_from_spec(spec))  # a second import works too
     monkeypatch.setattr(data, "DEBIAN_FOLDER", tmp_path)
@@ -276,7 +276,7 @@ def test_a_file_cut_off_anywhere_is_named(tmp_path):
         for length in range(len(whole)):
             (tmp_path / LABELS).write_bytes(whole[:length])
             with pytest.raises(DataError, match=f"{LABELS}: "):
-                data.read_idx(tmp_path / LABELS)
+                data_files.read_idx(tmp_path / LABELS)
 
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 4, 5)).astype(np.uint8)

@@ -54,12 +54,14 @@ def assert_flow_equals_torch(net, size):
             assert row.multiply_adds == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(CHECKED))
 def test_named_networks_against_torch(name):
     net = network(name)
     assert_flow_equals_torch(net, (net.input_size, net.input_size))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(networks(), sizes)
 def test_random_networks_against_torch(net, size):
@@ -72,6 +74,7 @@ def test_random_networks_against_torch(net, size):
     assert_flow_equals_torch(net, size)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(networks(), sizes)
 def test_where_flow_says_no_torch_says_no(net, size):

@@ -64,11 +64,13 @@ def run_tests(pytester, *names: str) -> dict[str, int]:
     return {"passed": passed, "skipped": skipped, "failed": failed}
 
 
+@pytest.mark.slow
 def test_an_unchanged_copy_passes(copy: Path, pytester) -> None:
     names = sorted({test for _, _, test in MUTATIONS.values()})
     assert run_tests(pytester, *names) == {"passed": len(names), "skipped": 0, "failed": 0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_broken_rule_is_noticed(name: str, copy: Path, pytester) -> None:
     right, wrong, test = MUTATIONS[name]

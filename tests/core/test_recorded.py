@@ -16,6 +16,7 @@ from nin_lib.widgets import LiveCurves
 from nin_lib.widgets.curve_recorder import LANE_LIMIT
 
 
+@pytest.mark.slow
 def test_the_trained_network_is_as_good_on_held_out_images_as_on_record():
     model, facts = recorded.trained(), recorded.about()
     val = load("mini").val  # drawn from the 5,000 images that the run held out

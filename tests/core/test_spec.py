@@ -143,6 +143,7 @@ STAGE = st.dictionaries(st.sampled_from(FIELDS), st.sampled_from([*STAGES]) | JS
 DATA = st.dictionaries(st.sampled_from([*Network.__annotations__]), st.lists(STAGE) | JSON) | JSON
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(DATA)
 def test_whatever_the_json_holds_it_is_a_network_or_a_value_error(data):

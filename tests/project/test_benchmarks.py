@@ -11,10 +11,12 @@ from dataclasses import replace
 
 import pytest
 from common import BENCHMARKS
+from tiny_runs import NET
 
 from nin_lib import recorded
 from nin_lib.data import Dataset, load
 from nin_lib.history import Step
+from nin_lib.networks import NETWORKS, Entry
 from nin_lib.recipe import SIZES
 from nin_lib.runtime.interrupt import Interrupted
 from nin_lib.widgets import LiveCurves
@@ -196,13 +198,17 @@ def test_a_run_is_repeated_by_its_settings(tmp_path, monkeypatch, capsys, script
     assert not kept.exists()
 
 
+@pytest.mark.slow
 def test_a_full_run_can_be_stopped_and_goes_on(tmp_path, monkeypatch, capsys, script):
-    """At class size, with a few images: the row is that of a run which was not stopped."""
+    """With a tiny network and few images: the row is that of a run which was not stopped."""
     full = script("full_runs")
+    monkeypatch.setitem(NETWORKS, "tiny", Entry(NET, 0, (), "made up"))
     mini = load("mini")
     few = Dataset("few", mini.train.first(640), mini.val.first(80), mini.test.first(80))
     monkeypatch.setattr(full, "load", lambda name: few)
-    monkeypatch.setattr(full, "SIZE", replace(SIZES["class"], epochs=2, batch_size=32))
+    monkeypatch.setattr(
+        full, "SIZE", replace(SIZES["class"], network="tiny", epochs=2, batch_size=32)
+    )
 
     def ignore(event): ...
 

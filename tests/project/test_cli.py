@@ -54,6 +54,7 @@ def test_importing_loads_no_framework():
     assert run_python("-c", program).stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_modules_named_after_frameworks_do_not_shadow_them():
     program = "from nin_lib import torch as nin; import torch; print(torch.__name__, nin.__name__)"
     assert run_python("-c", program).stdout.split() == ["torch", "nin_lib.torch"]

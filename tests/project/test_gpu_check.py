@@ -44,20 +44,28 @@ def test_a_fused_step_with_float16_is_found(gpu_check, check, monkeypatch):
     assert row["result"] == "failed" and "NaN" in row["reason"].replace("nan", "NaN")
 
 
-@pytest.mark.slow
-def test_a_run_that_is_not_exact_is_found(gpu_check, check, monkeypatch):
-    """The second process forgets where the first one was: it begins anew."""
-    child = gpu_check.child
+@pytest.mark.parametrize(
+    ("first", "weights", "reason"),
+    [
+        (1, b"same", "began with step 1"),
+        (13, b"other", "model.safetensors differs"),
+    ],
+)
+def test_a_resume_that_is_not_exact_is_found(gpu_check, check, monkeypatch, first, weights, reason):
+    def child(option, folder, *more, fine=True, **_):
+        if "--kill-at" in more:
+            folder.mkdir()
+            (folder / "checkpoint.safetensors").touch()
+            return -9
+        folder.mkdir(exist_ok=True)
+        for name in gpu_check.checkpointer.RESULTS:
+            (folder / name).write_bytes(weights if folder.name == "broken" else b"same")
+        (folder / "first_step.txt").write_text(f"1\n{first}\n")
+        return 0
 
-    def forgetful(option, folder, *more, **options):
-        if "--kill-at" not in more:
-            for checkpoint in folder.glob("checkpoint*.safetensors"):
-                checkpoint.unlink()
-        return child(option, folder, *more, **options)
-
-    monkeypatch.setattr(gpu_check, "child", forgetful)
+    monkeypatch.setattr(gpu_check, "child", child)
     row = gpu_check.run_section(gpu_check.killed_and_resumed, check)
-    assert row["result"] == "failed" and "began with step 1" in row["reason"]
+    assert row["result"] == "failed" and reason in row["reason"]
 
 
 def test_a_section_that_breaks_does_not_stop_the_others(gpu_check, tmp_path, monkeypatch, capsys):

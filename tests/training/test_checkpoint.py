@@ -108,6 +108,7 @@ def test_a_file_cut_at_any_length_is_refused(tmp_path):
             read_checkpoint(path)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_anywhere_is_refused(tmp_path):
     """Every bit of the length field, and one of every byte of the header and the tensors."""
     save_checkpoint(tmp_path, example())

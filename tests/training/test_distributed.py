@@ -18,9 +18,12 @@ from nin_lib.runtime.workers import Workers, join_workers, launched, local_devic
 
 HERE = Path(__file__).parent
 CASES = range(5)  # of two_ranks.CASES
-pytestmark = pytest.mark.skipif(
-    not torch.distributed.is_available() or os.name == "nt", reason="no torch.distributed here"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not torch.distributed.is_available() or os.name == "nt", reason="no torch.distributed here"
+    ),
+]
 
 
 def free_port():

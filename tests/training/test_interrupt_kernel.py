@@ -79,6 +79,7 @@ def kernel():
     kernel.close()
 
 
+@pytest.mark.slow
 def test_stop_and_run_the_cell_again(kernel, tmp_path):
     out = str(tmp_path / "run")
     assert kernel.cell(PREPARE.format(out=out)) == ("", [])

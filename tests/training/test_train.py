@@ -398,7 +398,10 @@ def test_training_outside_the_main_thread(few):
     assert len(done[0][1].rows) == 1
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.release) for seed in range(1, 5))]
+)
 def test_training_on_the_mini_set_learns(seed):
     """A third of the class run, with its net and recipe: far above the 0.1 of guessing."""
     mini, how = load("mini"), recipe("default")

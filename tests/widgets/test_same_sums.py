@@ -86,6 +86,7 @@ HAND_MADE = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_javascript_and_python_agree_on_random_networks(in_javascript):
     cases = [*HAND_MADE, *random_cases(900)]
     expected = [in_python(*case) for case in cases]

@@ -18,6 +18,7 @@ def without_anywidget(tmp_path):
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
 
 
+@pytest.mark.slow
 def test_each_instrument_stands_still(without_anywidget):
     code = """
 from nin_lib.widgets import Choice, ClassMaps, LiveCurves, PixelMLP, Predict, ShapeFlow
