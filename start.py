@@ -32,7 +32,8 @@ EVERYTHING = ("book", "test", "tensorflow", "jax", "d2l")  # the extras that tes
 # Whole files of tests go to the processes, those that take longest first (tests/conftest.py).
 PYTEST = shlex.split("-m pytest -q --hypothesis-profile=ci --dist loadfile --no-loadscope-reorder")
 NBVAL = shlex.split("--nbval --nbval-current-env --nbval-cell-timeout=600 --timeout=900")
-PROCESSES = min(os.cpu_count() or 1, 4)  # a kernel may take 4 GB of memory
+# One more than there are cores, because browsers and kernels often wait; each may take 4 GB.
+PROCESSES = min((os.cpu_count() or 1) + 1, 4)
 ONE_THREAD = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 BOOK = shlex.split(
     "-c 'from jupyter_book.cli.main import main; main()' build ."
@@ -236,6 +237,7 @@ def lint_parts() -> dict[str, list[str] | str]:
         "ruff check": [python, "-m", "ruff", "check", "."],
         "ruff format": [python, "-m", "ruff", "format", "--check", "."],
         "mypy": [python, "-m", "mypy"],
+        "import contracts": [str(BIN / "lint-imports"), "--no-logo"],
         "ESLint": missing_eslint() or [npm(), "run", "--silent", "lint"],
     }
 
@@ -417,7 +419,7 @@ def lab(*arguments: str) -> int:
 def check(*arguments: str) -> int:
     """lint, and run the quick tests: before a commit"""
     install("lint", "test")
-    quick = ("-m", "not slow and not browser and not release", "tests")
+    quick = ("-m", "not slow and not browser and not release", "--ignore=tests/frameworks", "tests")
     return run_all({**lint_parts(), **test_parts(*quick, *arguments)})
 
 

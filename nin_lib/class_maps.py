@@ -1,4 +1,4 @@
-"""The last block's maps as evidence for each class, and what happens to it when a part is covered.
+"""Class maps as evidence for each class, and how covering a part of the image changes them.
 
 Network in Network ends in one map for each class, and the logit of a class is the mean of its map
 (Lin, Chen and Yan 2014, section 3.2). So the maps say where the evidence for a class stands. What a

@@ -1,4 +1,4 @@
-"""The commands: `nin shapes`, `nin data`, `nin train`. Also `python -m nin_lib`.
+"""The commands `nin shapes`, `nin data` and `nin train`, also `python -m nin_lib`.
 
 A framework is loaded only by the command that trains.
 """

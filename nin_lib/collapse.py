@@ -1,4 +1,4 @@
-"""When training collapses: which classes are dead, and what a loss of ln(classes) comes from.
+"""Which classes have died in a run, and what explains a loss of ln(classes).
 
 A class is *dead* when none of its own images has a positive logit. Behind a last ReLU its logit is
 then 0 on all of them, the ReLU passes no gradient back, and nothing pulls it up again but what

@@ -1,4 +1,4 @@
-"""d2l 1.0.3, the library of *Dive into Deep Learning*, made to work with today's packages.
+"""d2l 1.0.3, the library of *Dive into Deep Learning*, patched for current packages.
 
     import nin_lib.d2l
 

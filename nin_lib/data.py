@@ -1,4 +1,4 @@
-"""Fashion-MNIST as arrays: a small set that comes with the package, the full one on request.
+"""Fashion-MNIST as arrays: the small set in this package, or the full one.
 
 Images stay as they are published, unsigned bytes of 28×28 pixels; whoever trains enlarges each
 batch where it is used. Source: Xiao, Rasul and Vollgraf 2017, "Fashion-MNIST: a Novel Image Dataset

@@ -1,4 +1,4 @@
-"""The four files of Fashion-MNIST: where they may be, and reading them.
+"""Find and read the four files of Fashion-MNIST.
 
 A file is in the IDX format of MNIST, packed with gzip or not.
 """

@@ -1,4 +1,4 @@
-"""Fetching the full Fashion-MNIST, when it is asked for."""
+"""Download the full Fashion-MNIST and verify it."""
 
 from __future__ import annotations
 

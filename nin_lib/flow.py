@@ -1,4 +1,4 @@
-"""What happens to an image on its way through a network: arithmetic on a spec, no framework.
+"""Each layer's output shape, parameters, multiply-adds and receptive field, from a spec alone.
 
 `shape_flow` turns a `Network` and an input size into rows of plain numbers, which
 `nin_lib.tables` shows as tables. Letters: C channels, H height, W width, k kernel size.

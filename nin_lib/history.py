@@ -1,4 +1,4 @@
-"""What a training run reports while it runs (events) and what it leaves behind (`History`).
+"""What a training run reports while it runs (events) and leaves behind (`History`).
 
 An *observer* is any callable that takes one event. A run sends, in this order::
 

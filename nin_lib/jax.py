@@ -1,4 +1,4 @@
-"""Network in Network in JAX with Flax Linen: a block is a few lines, a network a flat sequence.
+"""The network of a spec in Flax on JAX, with a short `fit`.
 
     from nin_lib import network, jax as nin
     model = nin.NiN(network("chapter"))

@@ -1,4 +1,4 @@
-"""The networks by name: the published ones, and those that NiN is held against.
+"""The published networks, and those that NiN is compared with, by name.
 
 >>> network("chapter").num_classes
 10

@@ -1,4 +1,4 @@
-"""Observers for a run that is watched: a progress bar, plain lines, and the one that fits.
+"""Observers that show the progress of a run: a bar, plain lines, or live curves.
 
     fit(..., observers=[progress.default()])
 

@@ -1,4 +1,4 @@
-"""The one description of a network that everything else reads.
+"""The description of a network that everything else reads: blocks, pooling, dropout.
 
 A `Network` is a sequence of stages (`Block`, `Pool`, `Dropout`), then either global average
 pooling, as in Network in Network, or dense layers, as in the networks it is compared with. All are

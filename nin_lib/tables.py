@@ -1,4 +1,4 @@
-"""Tables as aligned text and as HTML, and those two of a network's layers."""
+"""Tables as aligned text and as HTML, above all the table of a network's layers."""
 
 from __future__ import annotations
 

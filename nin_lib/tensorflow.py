@@ -1,4 +1,4 @@
-"""Network in Network in Keras on TensorFlow: a block is a few lines, a network a flat sequence.
+"""The network of a spec in Keras on TensorFlow, with a short `fit`.
 
     from nin_lib import network, tensorflow as nin
     model = nin.NiN(network("chapter"))

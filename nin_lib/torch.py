@@ -1,4 +1,4 @@
-"""Network in Network in PyTorch: a block is a few lines, a network a flat sequence of them.
+"""The network of a spec in PyTorch: a block is a few lines, a network a flat sequence.
 
     from nin_lib import network, torch as nin
     model = nin.NiN(network("chapter"))

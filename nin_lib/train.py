@@ -1,4 +1,4 @@
-"""`fit`: the training loop. It knows nothing of NiN and trains any classifier.
+"""`fit`, the training loop. It knows nothing of NiN and trains any classifier.
 
     model = nin.build(network("paper-mnist"), recipe("default"), seed=0)
     history = fit(model, load("mini"), recipe("default"), epochs=3, batch_size=64)

@@ -1,4 +1,4 @@
-"""Which pixels no layer of a network ever reads: arithmetic on a spec, no framework."""
+"""Which input pixels no layer of a network ever reads."""
 
 from __future__ import annotations
 

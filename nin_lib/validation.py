@@ -1,4 +1,4 @@
-"""The rules that arguments must follow, and how a violation is worded.
+"""The rules that arguments must follow, and how an error is worded.
 
 A message names the argument, the rule and the value. Most functions return the value in the form to
 go on with, so callers use what they return and never what was passed.

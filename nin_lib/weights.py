@@ -1,4 +1,4 @@
-"""Weights that every framework reads: one set of names, one layout, one file.
+"""Weights that all three frameworks read: one set of names, one layout, one file.
 
     weights = from_torch(model)  # {"block1.conv1.weight": array, ...}
     save_file(weights, "nin.safetensors")

@@ -1,4 +1,4 @@
-"""The checks of the exercises: they say what is wrong with an answer, and leave the rest to you.
+"""Checks for the exercises: what is wrong with an answer, never the answer itself.
 
     from nin_lib.check import check
     check("2.1", mended)

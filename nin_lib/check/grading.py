@@ -1,4 +1,4 @@
-"""How an answer is judged, and the tools that the checks share."""
+"""Grade an answer, with the tools that all checks share."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Services for notebooks: cells in several frameworks, messages while a cell runs."""
+"""Services for notebooks: cells in three frameworks, messages while a cell runs."""

@@ -1,4 +1,4 @@
-"""Cells in three frameworks in one notebook, each framework in a process of its own.
+"""Cells in three frameworks in one notebook, each framework in its own process.
 
     %load_ext nin_lib.notebook.side_by_side
 

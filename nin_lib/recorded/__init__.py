@@ -1,4 +1,4 @@
-"""Results of real runs that come with the package, each with what it was made from and how."""
+"""Recorded results: a trained network, runs and the study of collapses, with provenance."""
 
 from __future__ import annotations
 

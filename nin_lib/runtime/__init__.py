@@ -1,1 +1,1 @@
-"""What a student need not open: how the machine is used well."""
+"""Run-time services of a training run: the machine, checkpoints, processes, interrupts."""

@@ -1,4 +1,4 @@
-"""Let glibc's allocator keep freed memory for the process, so that each step reuses warm pages.
+"""Let glibc's allocator keep freed memory, so that each step reuses warm pages.
 
 Why: without it every training step pays for touching new pages, because glibc returns large blocks
 to the system (594 against 445 images per second at class size). It can go when PyTorch reuses

@@ -1,4 +1,4 @@
-"""What the networks in TensorFlow and JAX share, whose images are N×H×W×C: sums, no framework.
+"""What the networks in TensorFlow and JAX share, whose images are N×H×W×C.
 
 N samples, H height, W width, C channels.
 """

@@ -1,4 +1,4 @@
-"""Checkpoints that survive a crash: one file without pickle, written aside and renamed, verified.
+"""The checkpoint file: written aside, renamed, verified, and readable without pickle.
 
 A checkpoint is a safetensors file. Its tensors are the weights, the optimiser's memory and the sums
 of the epoch; its metadata hold everything else as JSON, and a SHA-256 over both. The one before is

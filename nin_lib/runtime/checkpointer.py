@@ -1,4 +1,4 @@
-"""Keeping a run in a folder: when to write a checkpoint, what it holds, and how a run resumes.
+"""Keep a run in a folder: when to write a checkpoint, and how a run is resumed.
 
 A folder belongs to one run. It is locked while the run lasts, and the files of another run are
 deleted with the first checkpoint of the one that replaces it, which `resume="never"` asks for.

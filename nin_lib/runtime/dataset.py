@@ -1,4 +1,4 @@
-"""Images and labels on the device that trains, and how a batch becomes a network's input."""
+"""Images and labels on the device that trains; a batch becomes a network's input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An interrupt that waits for the end of a step, so that no step is half done."""
+"""Make an interrupt wait for the end of a step."""
 
 from __future__ import annotations
 

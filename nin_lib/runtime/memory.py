@@ -1,4 +1,4 @@
-"""Advice for when memory runs out, in whatever words a framework says so."""
+"""Suggest a smaller batch size when memory runs out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules that a model must follow before it is trained, in PyTorch, TensorFlow and JAX alike.
+"""The rules that a model must follow before it is trained, in all three frameworks.
 
 Each framework sends two images through the model; the rules and their messages are here, so that
 they are the same in all three. This module needs no framework.

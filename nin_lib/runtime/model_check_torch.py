@@ -1,4 +1,4 @@
-"""The trial before training, in PyTorch: a few images go through the model, and leave no trace."""
+"""Try two images on a PyTorch model before the first step, and restore everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model's state as tensors and plain values, which safetensors and JSON can hold.
+"""A model's state as tensors and plain values, which a checkpoint can hold.
 
 `state_dict` holds tensors and whatever `get_extra_state` returns, and it leaves out non-persistent
 buffers. A checkpoint needs all of it, because a run that is resumed must go on exactly.

@@ -1,4 +1,4 @@
-"""How a run uses the machine: device, precision, memory layout, allocator. Chosen by rule.
+"""The execution plan: device, precision and memory layout, chosen by rule.
 
 A rule and not a stopwatch, so that the same machine always chooses the same. Measured on 2 cores,
 images per second of a training step in one run each:

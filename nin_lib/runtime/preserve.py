@@ -1,4 +1,4 @@
-"""Contexts that leave a model, and PyTorch's random numbers, as they were found."""
+"""Restore a model's placement or values, or PyTorch's random state, after a block of code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protocol of a run, the same in all three frameworks: events, interrupts, the history."""
+"""The protocol of a run, the same in all frameworks: events, interrupts, the history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that changes during a run, as tensors and plain values that a checkpoint can hold.
+"""All that changes during a run, as tensors and plain values for a checkpoint.
 
 Random numbers are not part of it, because they depend on the seed and the step alone.
 """

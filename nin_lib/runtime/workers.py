@@ -1,4 +1,4 @@
-"""Several processes that train one model together: `torchrun --nproc-per-node 2 -m nin_lib train`.
+"""Several processes that train one model together under `torchrun`.
 
 Each process (rank) takes its share of every batch; gradients are averaged by PyTorch's
 DistributedDataParallel. One process is a team of one, for which all of this does nothing.

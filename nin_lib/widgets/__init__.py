@@ -1,4 +1,4 @@
-"""Widgets for a notebook: one Python file and one JavaScript module each."""
+"""Interactive figures: one Python file and one JavaScript module each."""
 
 from nin_lib.widgets.base import Choice
 from nin_lib.widgets.choices import Predict

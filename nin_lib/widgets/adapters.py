@@ -1,4 +1,4 @@
-"""Where live curves get their numbers when another trainer runs: d2l, Keras.
+"""Feed live curves from other trainers: d2l and Keras.
 
 `nin_lib.train` and any trainer that sends the events of `nin_lib.history` need nothing of this.
 """

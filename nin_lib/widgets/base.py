@@ -1,4 +1,4 @@
-"""What all widgets share: one module of JavaScript each, four hosts, and what stands still.
+"""What all widgets share: the element, its state, the static view, the frame.
 
 A widget has two dictionaries that travel to the page: `config`, which Python alone writes, and
 `state`, which the reader's hands and Python both change. Shown, it gives three things at once: the

@@ -1,4 +1,4 @@
-"""A prediction among a few answers: commit to one, then read why each is right or wrong.
+"""`Predict`: commit to one of several answers, then read why each is right or wrong.
 
 Predict("How many weights has a 1×1 convolution from 3 channels to 4?", [
     Choice("4", False, "Each output has a weight for each of the 3 input channels."),

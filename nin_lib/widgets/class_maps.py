@@ -1,4 +1,4 @@
-"""What global average pooling averages, and which region of an image carries the answer.
+"""`ClassMaps`: what global average pooling averages, and which region carries the answer.
 
     maps = ClassMaps()  # the network and the images that come with the package
     maps.cover = (8, 10, 6)  # row, column, size in pixels; the page follows

@@ -1,4 +1,4 @@
-"""The points of a run's curves: gathered from events or added one by one, and thinned.
+"""Record the points of a run: from events or one by one, thinned as they grow.
 
 No notebook is needed here. `live_curves.py` shows what is recorded.
 """

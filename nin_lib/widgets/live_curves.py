@@ -1,4 +1,4 @@
-"""Is it learning, slow, or dead? Loss, accuracy and classes, drawn while a run goes on.
+"""`LiveCurves`: loss, accuracy and classes, drawn while a run goes on or replayed.
 
 `LiveCurves` observes a run, ``fit(..., observers=[LiveCurves()])``, replays a recorded one, or is
 fed by any loop::

@@ -1,4 +1,4 @@
-"""What a 1×1 convolution does to one pixel, and what it cannot see.
+"""`PixelMLP`: what a 1×1 convolution computes at one pixel, and what it cannot see.
 
 `PixelMLP()` is a layer on tiny integer maps, to be followed by hand. `PixelMLP.of(model, image)`
 adds a 1×1 layer of a real network. Shapes are C×H×W: C channels, H height, W width.

@@ -1,4 +1,4 @@
-"""Where every number in a shape comes from, and which change costs what: a network to take apart.
+"""`ShapeFlow`: where every number in a shape comes from, and what a change costs.
 
 explorer = ShapeFlow("chapter")
 explorer                                # edit it there ...

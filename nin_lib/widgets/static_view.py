@@ -1,4 +1,4 @@
-"""The curves where nothing moves: a table as text or HTML, and a picture as SVG.
+"""The curves without JavaScript: tables as text or HTML, and a picture as SVG.
 
 Pure functions of points and rows, for saved notebooks and printed pages.
 """
