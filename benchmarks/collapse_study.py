@@ -233,7 +233,7 @@ def main() -> None:
         SUMMARY.write_text(summarise(stored(RESULTS)), encoding="utf-8", newline="\n")
     elif not options.table:
         k, n = map(int, options.worker.split("/"))
-        wanted = [dict(arm=arm, seed=seed) for seed in SEEDS for arm in ARMS][k::n]
+        wanted: list[Row] = [dict(arm=arm, seed=seed) for seed in SEEDS for arm in ARMS][k::n]
         for settings in wanted:
             if not any(settings.items() <= row.items() for row in stored(RESULTS)):
                 row = settings | one_run(**settings)

@@ -33,7 +33,7 @@ def run(framework: str, loader: str) -> Row:
     return dict(peak_mb=round(peak_mb), before_mb=int(before_mb), images=int(images))
 
 
-def go_through(framework: str, loader: str) -> None:
+def go_through(framework: Any, loader: str) -> None:
     """What a process does: import, read the images, take some batches. It prints its peak in MB
     before the batches, and how many images they held."""
     import nin_lib.d2l

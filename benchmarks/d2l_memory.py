@@ -40,6 +40,7 @@ def watched(program: Path, *arguments: str) -> tuple[str, float]:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(program), *arguments]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
         output = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

@@ -28,7 +28,7 @@ from collections import deque
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from collapse_study import ARMS, classes, has_failed, rounded, summarise
 from runs import Row, make, shown, spread, stored
@@ -50,11 +50,12 @@ RECORDED = Path(__file__).parents[1] / "nin_lib" / "recorded"
 FAILED = 0.83
 CHOSEN = ("default", "published")
 SEEDS = range(3)
+Resume = Literal["exact", "anyway", "never"]
 SIZE = SIZES["full"]
 WINDOW = 20  # steps in one point of the stored curves
 
 
-def one_run(arm: str, seed: int, keep: Path, resume: str = "exact") -> Row:
+def one_run(arm: str, seed: int, keep: Path, resume: Resume = "exact") -> Row:
     """Train one network, or go on with it. Raises `SystemExit` when it is interrupted."""
     centre, changes = ARMS[arm]
     how, data, machine = replace(RECIPES[centre], **changes), load(SIZE.data), choose_plan()
@@ -198,7 +199,7 @@ def main() -> None:
     elif not options.table:
         if options.keep is None:
             parser.error("--keep FOLDER is needed: a run takes hours, and should not be lost")
-        resume = "anyway" if options.anyway else "exact"
+        resume: Resume = "anyway" if options.anyway else "exact"
         run = partial(one_run, keep=options.keep, resume=resume)
         if options.again:
             if None in (options.arm, options.seed):

@@ -150,7 +150,7 @@ def skipped_step(check: Check) -> Found:
     """float16, and gradients that overflow in the first step: it is skipped, and no more."""
     model = nin.build(check.sizes()["class"]["net"], recipe("default"))
     with torch.no_grad():
-        model[0][0].weight.mul_(1_000)
+        next(model.parameters()).mul_(1_000)
     start, seen = weights(model), []
 
     def look(event: Event) -> None:
@@ -344,7 +344,7 @@ def wait_for(device: str) -> None:
 
 def fit_seconds(check: Check, data: Dataset, how: dict[str, Any]) -> float:
     """Seconds of all steps of an epoch but the first."""
-    times = []
+    times: list[float] = []
 
     def clock(event: Event) -> None:
         if isinstance(event, Step) and event.step in (1, steps):
@@ -359,7 +359,8 @@ def fit_seconds(check: Check, data: Dataset, how: dict[str, Any]) -> float:
 
 def loop_seconds(check: Check, data: Dataset, how: dict[str, Any]) -> float:
     """The same in a loop as one writes it first: a DataLoader, float32, SGD."""
-    device, times = check.device, []
+    device = check.device
+    times: list[float] = []
     model = nin.build(how["net"], recipe("published")).to(device).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     images, labels = torch.tensor(data.train.images), torch.tensor(data.train.labels)
@@ -416,7 +417,7 @@ def rank(folder: Path, check: Check) -> None:
     about: Found = dict(processes=processes, refused=None, backend=None)
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     spec = check.length.class_net
-    spec = replace(spec, stages=[stage for stage in spec.stages if type(stage) is not Dropout])
+    spec = replace(spec, stages=tuple(s for s in spec.stages if type(s) is not Dropout))
     how = replace(recipe("default"), clip=None, learning_rate=0.02)
 
     def train(device: str) -> nn.Module:
@@ -454,7 +455,7 @@ def run_section(section: Callable[[Check], Found], check: Check) -> Found:
 
 
 def about_machine(device: str) -> Found:
-    found = dict(
+    found: Found = dict(
         date=datetime.now(UTC).isoformat(timespec="minutes"),
         device=device, name=ExecutionPlan(device).processor, system=platform.platform(),
         python=platform.python_version(), torch=torch.__version__, numpy=np.__version__,

@@ -13,6 +13,7 @@ a run and prints it. Classes are judged on held-out training images; the test im
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -40,7 +41,7 @@ def one_seed(seed: int) -> Row:
     model = nin.build(network(SIZES["class"].network), HOW, seed)
     [before] = epochs_of(model, data, 1, seed)
     dead = [c for c, share in enumerate(before["positive"]) if share == 0]
-    copies = {
+    copies: dict[str, Callable[[Any], Any]] = {
         "as it is": deepcopy,
         "bias lifted": partial(lifted, dead=dead, data=data),
         "no last ReLU": without_last_relu,
@@ -79,9 +80,10 @@ def lifted(model: Any, dead: list[int], data: Dataset) -> Any:
     predict(raised, data.train)
     hook.remove()
     s = torch.cat(maps)  # N×classes×H×W, before the last ReLU
+    bias = last.get_parameter("bias").data
     for c in dead:
         own = s[torch.as_tensor(data.train.labels) == c, c]
-        last.bias.data[c] -= own.median()
+        bias[c] -= own.median()
     return raised
 
 

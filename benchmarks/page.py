@@ -75,12 +75,12 @@ def plain(name: str) -> str:
     return re.sub(r"[*`]", "", label(name))
 
 
-def end_to_end(results: dict[str, Any], name: str, base: str) -> float:
+def end_to_end(results: dict[str, Any], name: str, base: str) -> Any:
     """How many times as fast as `base`, end to end."""
     return training.ratio(results["peers"][name], results["peers"][base], "end_to_end")
 
 
-def step(results: dict[str, Any], name: str, base: str) -> float:
+def step(results: dict[str, Any], name: str, base: str) -> Any:
     """The same of the step alone."""
     return training.ratio(results["peers"][name], results["peers"][base], "step")
 
@@ -185,7 +185,7 @@ def profile() -> dict[str, str]:
 def learning() -> dict[str, str]:
     """The table of same_learning.py, and how far apart its last epochs are."""
     rows = runs.stored(same_learning.RESULTS)
-    ways = {row["way"]: [] for row in rows}
+    ways: dict[str, list[float]] = {row["way"]: [] for row in rows}
     for row in rows:
         ways[row["way"]].append(100 * row["val_accuracy"][-1])
     medians = [statistics.median(ends) for ends in ways.values()]

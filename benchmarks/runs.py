@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def shown(row: Row) -> Row:
     return {key: row[key] for key in row if not key.startswith("test_") and key != "steps"}
 
 
-def spread(values: list[float], form: str) -> str:
+def spread(values: Sequence[float], form: str) -> str:
     """Median and range: "32 (31 to 33)"."""
     middle = statistics.median(values)
     return f"{middle:{form}} ({min(values):{form}} to {max(values):{form}})"

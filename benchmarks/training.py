@@ -36,7 +36,7 @@ FIGURES = ("end_to_end", "loader", "step")
 LOADER = dict(warm_up=8, steps=20)  # batches; the warm-up is as many as loaders make in advance
 PATIENCE = 900  # seconds for one measurement; a hang is a failure
 ERROR = re.compile(r"[\w.]*(Error|Exception)\b")  # the last line of a traceback begins so
-DATA = {"class": "mini", "full": "full"}
+DATA: dict[str, SetName] = {"class": "mini", "full": "full"}
 
 LIMITS = {
     "AVX2": {
@@ -133,6 +133,7 @@ class Process:
         """The next reply; what is printed before the protocol begins is not one."""
         watchdog = threading.Timer(PATIENCE, self.process.kill)
         watchdog.start()
+        assert self.process.stdout
         try:
             for line in self.process.stdout:
                 if line.startswith("{"):
@@ -154,13 +155,13 @@ class Process:
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        for pipe in filter(None, (self.process.stdin, self.process.stdout)):
+            pipe.close()
 
 
 def environment(limit: str | None) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(CLEARED)}
-    return kept | QUIET | LIMITS.get(limit, {})
+    return kept | QUIET | LIMITS.get(limit or "", {})
 
 
 def keep_to(threads: int) -> None:
@@ -238,7 +239,7 @@ def one_round(
     record = results["peers"][name]
     steps = int(options.seconds / record["seconds_per_step"])
     steps = max(1, min(options.steps, steps))
-    row = dict(round=number)
+    row: dict[str, Any] = dict(round=number)
     for figure in FIGURES:
         counts = LOADER if figure == "loader" else dict(warm_up=options.warm_up, steps=steps)
         row[figure] = peer.ask(figure=figure, **counts)

@@ -21,16 +21,21 @@ from contextlib import contextmanager, suppress
 from functools import partial, wraps
 from importlib import import_module
 from types import CodeType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from .data import Dataset, Split, load, order, zero_to_one
+from .data import Dataset, SetName, Split, load, order, zero_to_one
 from .flow import as_pair
 from .validation import require_int, require_seed
 
 VERSION = "1.0.3"
-EXTRAS = {"torch": "d2l", "tensorflow": "d2l,tensorflow", "jax": "d2l,tensorflow,jax"}
+Framework = Literal["torch", "tensorflow", "jax"]
+EXTRAS: dict[Framework, str] = {
+    "torch": "d2l",
+    "tensorflow": "d2l,tensorflow",
+    "jax": "d2l,tensorflow,jax",
+}
 
 SHUFFLES_BATCHES = "download them, keep them enlarged and shuffle whole batches of them"
 SLICE = 32  # images that d2l.jax trains on at once
@@ -41,7 +46,7 @@ _enabled: dict[str, Any] = {}  # framework → d2l's module for it
 _patched: list[str] = []
 
 
-def enable(framework: str, board: Any = None) -> Any:
+def enable(framework: Framework, board: Any = None) -> Any:
     """d2l's module for `framework`: "torch", "tensorflow" or "jax". A second call mends nothing.
 
     `board`: live curves (`nin_lib.widgets.LiveCurves`) that the trainers draw on from now on,
@@ -72,7 +77,7 @@ def note(sentence: str) -> None:
         _patched.append(sentence)
 
 
-def patched_module(framework: str) -> Any:
+def patched_module(framework: Framework) -> Any:
     mend = {"torch": patched_torch, "tensorflow": patched_tensorflow, "jax": patched_jax}[framework]
     try:
         check_version()
@@ -377,7 +382,7 @@ class OurImages:
         batch_size: int = 64,
         resize: int | tuple[int, int] = (28, 28),
         num_workers: int = 0,
-        data: str | Dataset = "mini",
+        data: SetName | Dataset = "mini",
         seed: int = 0,
     ) -> None:
         batch_size, seed = require_int("batch_size", batch_size, 1), require_seed(seed)
@@ -409,7 +414,7 @@ def load_our_images(d2l: Any, loader: Callable[[Batches], Any] = lambda batches:
     """The same for `d2l.load_data_fashion_mnist`; `loader` makes of batches what d2l expects."""
 
     def load_data_fashion_mnist(
-        batch_size: int, resize: int | None = None, data: str | Dataset = "mini"
+        batch_size: int, resize: int | None = None, data: SetName | Dataset = "mini"
     ) -> tuple[Any, Any]:
         """Training and held-out batches, as `train_ch6` takes them; arguments as `OurImages`."""
         images = d2l.FashionMNIST(batch_size, 28 if resize is None else resize, data=data)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,7 +31,11 @@ CLASSES = (
 )  # fmt: skip
 
 MINI_FOLDER = Path(__file__).parent / "mini"
-HELD_OUT = {"mini": 1_000, "full": 5_000}  # the last training images, set aside for every choice
+SetName = Literal["mini", "full"]
+HELD_OUT: dict[SetName, int] = {
+    "mini": 1_000,
+    "full": 5_000,
+}  # the last training images, set aside for every choice
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,9 @@ def check_channels(model: Any, **splits: Split) -> None:
         raise ValueError(error)
 
 
-def load(name: str = "mini", folder: str | Path | None = None, download: bool = False) -> Dataset:
+def load(
+    name: SetName = "mini", folder: str | Path | None = None, download: bool = False
+) -> Dataset:
     """Load Fashion-MNIST: the mini set of this package, or the full set.
 
     The full set is read from `folder` if it is given, otherwise from the folder in the environment

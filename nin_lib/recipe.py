@@ -10,12 +10,13 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from .spec import Network
 from .validation import require_bool, require_choice, require_float, require_int
 
-SCHEDULES = ("constant", "one-cycle")
-INITS = ("pytorch", "xavier", "kaiming")
+Schedule = Literal["constant", "one-cycle"]
+Init = Literal["pytorch", "xavier", "kaiming"]
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,10 @@ class Recipe:
     learning_rate: float  # of a constant schedule, or the top of a one-cycle one
     momentum: float = 0.0  # 0 is plain gradient descent
     nesterov: bool = False  # look ahead along the momentum
-    schedule: str = "constant"  # or "one-cycle": up, then down to almost nothing, along cosines
+    schedule: Schedule = "constant"  # or "one-cycle": up, then down to almost 0, along cosines
     warmup: float = 0.2  # share of the steps on which a one-cycle schedule rises
     clip: float | None = None  # longest gradient allowed, over all parameters; None: any
-    init: str = "pytorch"  # first weights: PyTorch's own, Xavier (uniform) or Kaiming (normal)
+    init: Init = "pytorch"  # first weights: PyTorch's own, Xavier (uniform) or Kaiming (normal)
     zero_bias: bool = False  # biases start at 0 instead of PyTorch's small random numbers
     last_relu: bool = True  # True: as the network's spec says; False: without it
 
@@ -40,8 +41,8 @@ class Recipe:
             self.keep_float("clip", "above 0 or None", lambda length: length > 0)
         for name in ("nesterov", "zero_bias", "last_relu"):
             require_bool(name, getattr(self, name))
-        require_choice("schedule", self.schedule, SCHEDULES)
-        require_choice("init", self.init, INITS)
+        require_choice("schedule", self.schedule, get_args(Schedule))
+        require_choice("init", self.init, get_args(Init))
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs a momentum above 0, got momentum 0")
 
@@ -83,7 +84,7 @@ class Size:
     """What is trained on what, and for how long. A recipe says how."""
 
     network: str  # a name for `spec.network`
-    data: str  # a name for `data.load`
+    data: Literal["mini", "full"]  # a name for `data.load`
     epochs: int
     batch_size: int
     input_size: int | None  # side in pixels to which images are enlarged; None: as they are

@@ -108,7 +108,8 @@ def _frozen_outputs(outputs: list[NotebookNode]) -> list[NotebookNode]:
 def _lighter(png: str) -> str:
     """A picture in base64, with a palette if it has few colours: a third of the size."""
     image = Image.open(io.BytesIO(base64.b64decode(png)))
-    opaque = image.mode == "RGB" or (image.mode == "RGBA" and image.getextrema()[3] == (255, 255))
+    alpha = image.getchannel("A").getextrema() if image.mode == "RGBA" else (255, 255)
+    opaque = image.mode in ("RGB", "RGBA") and alpha == (255, 255)
     if not opaque or image.getcolors(FEW_COLOURS) is None:
         return png
     file = io.BytesIO()

@@ -13,14 +13,14 @@ import sys
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from nin_lib import recorded
 from nin_lib.widgets import LiveCurves, ShapeFlow
 from nin_lib.widgets.base import delivered
 
 PICTURE = Path(__file__).resolve().parent.parent / "book" / "_static" / "widgets.png"
-WINDOW = {"width": 1464, "height": 1000}
+WINDOW: ViewportSize = {"width": 1464, "height": 1000}
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 COLOURS = 128
 STYLE = """

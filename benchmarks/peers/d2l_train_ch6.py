@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from d2l import torch as d2l
 from serving import INPUT_SIZE, LEARNING_RATE, Clock, Repeat, Settings, Ticking, drain, serve
@@ -21,10 +23,10 @@ class TrainCh6:
         self.test = [(images[:1], labels[:1])]  # it insists on looking at test images
         self.net = d2l_nin()
 
-    def weights(self):
+    def weights(self) -> Any:
         return weights_of(self.net)
 
-    def loss(self):
+    def loss(self) -> float:
         return loss_of(self.net, self.ready)
 
     def end_to_end(self, clock: Clock) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from d2l import torch as d2l
 from serving import INPUT_SIZE, LEARNING_RATE, Clock, Repeat, Settings, Ticking, drain, serve
@@ -40,10 +42,10 @@ class D2lTrainer:
         self.ready = next(iter(self.train))
         self.model = NiN(LEARNING_RATE)
 
-    def weights(self):
+    def weights(self) -> Any:
         return weights_of(self.model)
 
-    def loss(self):
+    def loss(self) -> float:
         return loss_of(self.model, self.ready)
 
     def fit(self, batches: Ticking) -> None:

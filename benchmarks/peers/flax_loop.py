@@ -34,7 +34,7 @@ class NiNBlock(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: Any) -> Any:
         xavier = nn.initializers.xavier_uniform()
         for k, s, p in ((self.kernel_size, self.strides, self.padding), (1, 1, 0), (1, 1, 0)):
             conv = nn.Conv(self.outputs, (k, k), s, p, dtype=self.dtype, kernel_init=xavier)
@@ -48,7 +48,7 @@ class NiN(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, training: bool):
+    def __call__(self, x: Any, training: bool) -> Any:
         x = nn.max_pool(NiNBlock(96, 11, 4, 0, self.dtype)(x), (3, 3), (2, 2))
         x = nn.max_pool(NiNBlock(256, 5, 1, 2, self.dtype)(x), (3, 3), (2, 2))
         x = nn.max_pool(NiNBlock(384, 3, 1, 1, self.dtype)(x), (3, 3), (2, 2))
@@ -56,21 +56,23 @@ class NiN(nn.Module):
         return NiNBlock(10, 3, 1, 1, self.dtype)(x).astype(jnp.float32).mean(axis=(1, 2))
 
 
-def loss_function(state: TrainState, params, images, labels, dropout=None):
+def loss_function(
+    state: TrainState, params: Any, images: Any, labels: Any, dropout: Any = None
+) -> Any:
     rngs = None if dropout is None else {"dropout": dropout}
     logits = state.apply_fn({"params": params}, images, training=dropout is not None, rngs=rngs)
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
 
 @jax.jit
-def train_step(state: TrainState, images, labels, key):
+def train_step(state: TrainState, images: Any, labels: Any, key: Any) -> TrainState:
     dropout = jax.random.fold_in(key, state.step)
     gradient = jax.grad(lambda p: loss_function(state, p, images, labels, dropout))(state.params)
     return state.apply_gradients(grads=gradient)
 
 
 @jax.jit
-def enlarge(images):
+def enlarge(images: Any) -> Any:
     floats = images[..., None].astype(jnp.float32) / 255
     return jax.image.resize(floats, (len(images), INPUT_SIZE, INPUT_SIZE, 1), "bilinear")
 
@@ -103,10 +105,10 @@ class FlaxLoop:
             apply_fn=model.apply, params=params, tx=optax.sgd(LEARNING_RATE)
         )
 
-    def weights(self):
+    def weights(self) -> Any:
         return [np.asarray(array) for array in jax.tree.leaves(self.state.params)]
 
-    def loss(self):
+    def loss(self) -> float:
         images, labels = self.ready
         return float(loss_function(self.state, self.state.params, images[:8], labels[:8]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 os.environ["KERAS_BACKEND"] = "tensorflow"  # read by the first import of keras
 
@@ -78,10 +79,10 @@ class KerasFit:
         sgd = keras.optimizers.SGD(LEARNING_RATE)
         self.model.compile(sgd, self.cross_entropy, metrics=["accuracy"])
 
-    def weights(self):
+    def weights(self) -> Any:
         return self.model.get_weights()
 
-    def loss(self):
+    def loss(self) -> float:
         images, labels = self.ready
         return float(self.cross_entropy(labels[:8], self.model(images[:8], training=False)))
 

@@ -48,10 +48,10 @@ class LightningFit:
         self.ready = images.to(memory_format=layout), labels
         self.model = NiN(layout)
 
-    def weights(self):
+    def weights(self) -> Any:
         return weights_of(self.model)
 
-    def loss(self):
+    def loss(self) -> float:
         return loss_of(self.model.net, self.ready)
 
     def fit(self, batches: Iterable, clock: Clock) -> None:

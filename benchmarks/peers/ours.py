@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 from unittest import mock
 
 import torch
@@ -39,10 +40,10 @@ class Ours:
         self.model = nin.build(network("chapter"), self.recipe)
         self.about = f"nin_lib.train.fit, plan by rule: {choose_plan()}; SGD, lr 0.1"
 
-    def weights(self):
+    def weights(self) -> Any:
         return [parameter.detach().numpy() for parameter in self.model.parameters()]
 
-    def loss(self):
+    def loss(self) -> float:
         return train.evaluate(self.model, self.data.val.first(8), INPUT_SIZE)[0]
 
     def fit(self, clock: Clock) -> None:

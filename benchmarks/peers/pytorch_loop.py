@@ -6,6 +6,7 @@ Variant "channels_last": that memory layout. Variant "fast": the same, and bfloa
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from serving import LEARNING_RATE, Clock, Repeat, Settings, Ticking, drain, serve
@@ -27,10 +28,10 @@ class PyTorchLoop:
         images, labels = next(iter(self.train))
         self.ready = images.to(memory_format=self.layout), labels
 
-    def weights(self):
+    def weights(self) -> Any:
         return weights_of(self.net)
 
-    def loss(self):
+    def loss(self) -> float:
         return loss_of(self.net, self.ready)
 
     def run(self, batches: Iterable) -> None:

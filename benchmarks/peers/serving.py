@@ -161,7 +161,7 @@ def serve(make: Callable[[Settings], Peer]) -> None:
 def answer(peer: Peer, request: dict[str, Any], batch_size: int) -> dict[str, Any]:
     clock = Clock(request["warm_up"], request["steps"])
     getattr(peer, request["figure"])(clock)
-    reply = dict(
+    reply: dict[str, Any] = dict(
         images_per_second=clock.steps * batch_size / clock.seconds,
         steps=clock.steps,
         seconds=clock.seconds,

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torchvision import transforms
 
 
-def nin_block(inputs: int, outputs: int, kernel_size: int, stride: int, padding: int):
+def nin_block(inputs: int, outputs: int, kernel_size: int, stride: int, padding: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel_size, stride, padding),
         nn.ReLU(),

@@ -7,6 +7,8 @@ pages after it. The line with the magic is left out; what remains is plain Pytho
 
 from __future__ import annotations
 
+from typing import Any
+
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
@@ -59,7 +61,7 @@ def tab_set(cells: list[nodes.container]) -> nodes.container:
 def tab_item(label: str, cell: nodes.container) -> nodes.container:
     title = nodes.rubric(label, label, classes=["sd-tab-label"])
     title["sync_group"], title["sync_id"] = "framework", label.lower()
-    source = source_of(cell)
+    source: Any = source_of(cell)
     code = source.astext().split("\n", 1)[-1].lstrip("\n")
     source.parent.replace(source, nodes.literal_block(code, code, language="python"))
     content = create_component("tab-content", ["sd-tab-content"], children=[cell])

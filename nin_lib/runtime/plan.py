@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -34,7 +34,12 @@ from .allocator import MALLOPT_KEEP, reset_allocator, set_allocator
 from .preserve import preserve_random_state
 from .workers import local_device
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+Precision = Literal["float32", "bfloat16", "float16"]
+PRECISIONS: dict[Precision, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class ExecutionPlan:
     """Plain values, recorded with the run."""
 
     device: str  # "cpu", "cuda", "mps", or with a number: "cuda:1"
-    precision: str = "float32"  # of convolutions and dense layers; weights stay float32
+    precision: Precision = "float32"  # of convolutions and dense layers; weights stay float32
     channels_last: bool = True  # N×H×W×C in memory; shapes stay N×C×H×W
     keep_memory: bool = False  # the allocator gives nothing back during the run (Linux, glibc)
     compile: bool = False  # torch.compile: a long first step, faster ones after it
@@ -134,7 +139,9 @@ class ExecutionPlan:
 
 
 def choose_plan(
-    device: str | torch.device | None = None, precision: str | None = None, compile: bool = False
+    device: str | torch.device | None = None,
+    precision: Precision | None = None,
+    compile: bool = False,
 ) -> ExecutionPlan:
     """The plan for this machine, or for `device`; `precision` overrides the rule.
 
@@ -187,7 +194,7 @@ def best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def fast_precision(kind: str) -> str:
+def fast_precision(kind: str) -> Precision:
     """The fastest precision that learns as float32 does, by what the device can do."""
     if kind == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"

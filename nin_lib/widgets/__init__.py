@@ -1,5 +1,7 @@
 """Interactive figures: one Python file and one JavaScript module each."""
 
+from typing import Any
+
 from nin_lib.widgets.base import Choice
 from nin_lib.widgets.choices import Predict
 from nin_lib.widgets.live_curves import LiveCurves
@@ -9,7 +11,7 @@ from nin_lib.widgets.shape_flow import ShapeFlow
 __all__ = ["Choice", "ClassMaps", "LiveCurves", "PixelMLP", "Predict", "ShapeFlow"]
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     """`ClassMaps` runs a network, so PyTorch is imported only where it is used."""
     if name == "ClassMaps":
         from nin_lib.widgets.class_maps import ClassMaps

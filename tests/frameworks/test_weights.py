@@ -1,6 +1,7 @@
 """Neutral weights: names and shapes, exact round trips, and what is refused."""
 
 from math import prod
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from fixed_specs import FIXED, random_weights
 from nin_lib import torch as nin_torch
 from nin_lib.flow import flattened
 from nin_lib.networks import NETWORKS, PUBLISHED, network
-from nin_lib.recipe import INITS, Recipe
+from nin_lib.recipe import Init, Recipe
 from nin_lib.spec import Block, Network
 from nin_lib.weights import (
     check,
@@ -118,7 +119,7 @@ def test_channels_last_by_hand():
     assert theirs == pytest.approx(ours)
 
 
-@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("init", get_args(Init))
 @pytest.mark.parametrize("zero_bias", [True, False])
 def test_first_weights_are_spread_as_in_pytorch(init, zero_bias):
     spec = network("paper-mnist")
