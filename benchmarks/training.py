@@ -28,7 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from nin_lib.data import FILES, Dataset, load
+from nin_lib.data import Dataset, SetName, load
+from nin_lib.data_files import FILES
 
 HERE = Path(__file__).parent
 BASE = "train_ch6"

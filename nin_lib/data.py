@@ -199,7 +199,7 @@ def find_full(folder: str | Path | None = None) -> Path | None:
     return found[0] if found else None
 
 
-def read_folder(folder: Path, name: str) -> Dataset:
+def read_folder(folder: Path, name: SetName) -> Dataset:
     """The four files of `folder` as a `Dataset`; the full set is compared with its SHA-256."""
     digests = SHA256 if name == "full" else {}
     arrays = [read_file(folder, file, digests.get(file)) for file in FILES]
