@@ -418,7 +418,7 @@ def lab(*arguments: str) -> int:
 
 def check(*arguments: str) -> int:
     """lint, and run the quick tests: before a commit"""
-    install("lint", "test")
+    install("lint", "book", "test")
     quick = ("-m", "not slow and not browser and not release", "--ignore=tests/frameworks", "tests")
     return run_all({**lint_parts(), **test_parts(*quick, *arguments)})
 

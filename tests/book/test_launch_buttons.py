@@ -17,6 +17,7 @@ OFF = 'repository_url: ""\n'
 REPOSITORY = "https://github.com/some-owner/some-name"
 COLAB = "https://colab.research.google.com/github/some-owner/some-name/blob/main"
 BINDER = "https://mybinder.org/v2/gh/some-owner/some-name/main?urlpath=lab/tree"
+pytestmark = pytest.mark.slow
 PAGES = ["book/index.md", "notebooks/03_nin_block.ipynb", "exercises/03_nin_block.ipynb"]
 
 

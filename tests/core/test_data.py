@@ -95,8 +95,8 @@ def test_finding_the_full_set(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="no train-images-idx3-ubyte nor .*gz in this folder"):
         data.find_full()
     monkeypatch.delenv("NIN_DATA")
-    monkeypatch.setattr(data, "DEBIAN_FOLDER", tmp_path / "nowhere")
-    monkeypatch.setattr(data, "download_folders", lambda: [tmp_path / "nowhere"])
+    monkeypatch.setattr(data_files, "DEBIAN_FOLDER", tmp_path / "nowhere")
+    monkeypatch.setattr(data_files, "download_folders", lambda: [tmp_path / "nowhere"])
     with pytest.raises(DataError, match="nin data --download"):
         load("full")
 
@@ -110,8 +110,8 @@ def small_full_set(tmp_path, monkeypatch):
         content = gzip.decompress((published / f"{file}.gz").read_bytes())
         monkeypatch.setitem(data_files.SHA256, file, hashlib.sha256(content).hexdigest())
     monkeypatch.setitem(data.HELD_OUT, "full", 2)
-    monkeypatch.setattr(data, "DEBIAN_FOLDER", tmp_path / "nowhere")
-    monkeypatch.setattr(data, "download_folders", lambda: [])
+    monkeypatch.setattr(data_files, "DEBIAN_FOLDER", tmp_path / "nowhere")
+    monkeypatch.setattr(data_files, "download_folders", lambda: [])
     monkeypatch.delenv("NIN_DATA", raising=False)
     return published
 
@@ -132,8 +132,8 @@ def test_a_damaged_file_does_not_hide_a_good_one(small_full_set, spoiled, packed
 def test_a_damaged_folder_does_not_hide_a_good_one(small_full_set, tmp_path, monkeypatch):
     shutil.copytree(small_full_set, tmp_path / "bad")
     (tmp_path / "bad" / IMAGES).write_bytes(b"half")
-    monkeypatch.setattr(data, "download_folders", lambda: [tmp_path / "bad"])
-    monkeypatch.setattr(data, "DEBIAN_FOLDER", small_full_set)
+    monkeypatch.setattr(data_files, "download_folders", lambda: [tmp_path / "bad"])
+    monkeypatch.setattr(data_files, "DEBIAN_FOLDER", small_full_set)
     assert len(load("full").train) == 10
 
 
@@ -162,7 +162,7 @@ def test_a_user_without_a_home_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(data_files.platformdirs, "user_cache_dir", no_home)
     spec = importlib.util.find_spec("nin_lib.data")
     spec.loader.exec_module(importlib.util.module_from_spec(spec))  # a second import works too
-    monkeypatch.setattr(data, "DEBIAN_FOLDER", tmp_path)
+    monkeypatch.setattr(data_files, "DEBIAN_FOLDER", tmp_path)
     with pytest.raises(DataError, match="is not on this machine; run `nin data --download`"):
         load("full")
     with pytest.raises(DataError, match="no home folder for the download; give `folder` or set"):

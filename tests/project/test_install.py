@@ -575,7 +575,7 @@ def test_every_tier_runs_what_belongs_to_it(start, monkeypatch):
         words = parts["tests"]
         assert words[-2:] == ["-k", "flow"] and str(start.PROCESSES) in words
         chosen[command.__name__] = words[words.index("-m", 3) + 1], "--nbval" in words, set(parts)
-    lint = {"ruff check", "ruff format", "mypy", "ESLint"}
+    lint = {"ruff check", "ruff format", "mypy", "import contracts", "ESLint"}
     tests = {"JavaScript tests", "tests", "pairs of notebooks", "exercises"}
     assert chosen == {
         "check": ("not slow and not browser and not release", False, lint | tests),
