@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def class_maps(
     model: NiN, images: np.ndarray, input_size: int | None = None, batch_size: int = 64
 ) -> np.ndarray:
-    """The maps of N×S×S byte images before the global average pooling: N×classes×H×W, float32.
+    """Return the maps of N×S×S byte images before the pooling: N×classes×H×W, float32.
 
     `input_size`: side in pixels to which the images are enlarged. Dropout is off, and the model is
     left in the mode that it was in. Raises `ValueError` for a network that ends in dense layers.
@@ -61,8 +61,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def cover(images: np.ndarray, row: int, column: int, size: int, fill: int = 0) -> np.ndarray:
-    """A copy of N×S×S images with a square of `size` pixels set to `fill`, its upper left pixel at
-    (`row`, `column`). Raises `ValueError` where the square does not lie inside the images."""
+    """Return a copy of N×S×S images with a square of `size` pixels set to `fill`.
+
+    Its upper left pixel is at (`row`, `column`). Raises `ValueError` if the square does not lie
+    inside the images.
+    """
     side = images.shape[-1]
     size = require_int("size", size, 1)
     row, column = require_int("row", row, 0), require_int("column", column, 0)
@@ -76,8 +79,10 @@ def cover(images: np.ndarray, row: int, column: int, size: int, fill: int = 0) -
 
 
 def cover_everywhere(image: np.ndarray, size: int, step: int, fill: int = 0) -> np.ndarray:
-    """One S×S image covered by a square of `size` at each position of a grid, `step` pixels apart,
-    row by row: (positions², S, S)."""
+    """Cover one S×S image by a square of `size` at each position of a grid, `step` pixels apart.
+
+    Returns (positions², S, S) images, row by row.
+    """
     places = range(0, image.shape[-1] - size + 1, step)
     return np.stack([cover(image, row, column, size, fill) for row in places for column in places])
 
@@ -101,7 +106,7 @@ def field(network: Network, size: int | None = None) -> tuple[int, int, int]:
 
 
 def seen(network: Network, row: int, column: int, size: int | None = None) -> tuple[slice, slice]:
-    """The rows and columns of the input, `size` pixels a side, that a cell of the maps can see."""
+    """Return the rows and columns of the input, `size` pixels a side, that a cell can see."""
     whole = network.input_size if size is None else size
     start, jump, side = field(network, whole)
     first_row, first_column = start + row * jump, start + column * jump

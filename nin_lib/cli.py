@@ -111,7 +111,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def path(text: str) -> Path:
-    """A path from the command line, with ~ expanded: the shell leaves that of --out=~/runs."""
+    """Return a path from the command line with ~ expanded, which a shell leaves in --out=~/runs."""
     if not text:
         raise argparse.ArgumentTypeError("must be a folder, got ''")
     return Path(os.path.expanduser(text))

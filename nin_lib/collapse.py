@@ -36,7 +36,7 @@ ADVICE = {
 
 
 def as_array(numbers: Any) -> np.ndarray:
-    """An array of NumPy's from anything like one: also a tensor with a gradient, or on a GPU."""
+    """Return a NumPy array of anything like one: also a tensor with a gradient, or on a GPU."""
     if not hasattr(numbers, "detach"):
         return np.asarray(numbers)
     numbers = numbers.detach().cpu()
@@ -54,7 +54,7 @@ def own_positive(logits: Any, labels: Any) -> list[float | None]:
 
 
 def dead_classes(shares: Sequence[float | None]) -> list[int]:
-    """The classes whose share is 0."""
+    """Return the classes whose share is 0."""
     return [c for c, share in enumerate(shares) if share == 0]
 
 

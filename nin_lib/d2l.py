@@ -68,7 +68,7 @@ def enable(framework: Framework, board: Any = None) -> Any:
 
 
 def patched() -> list[str]:
-    """What `enable` has changed so far, a sentence each."""
+    """Return what `enable` has changed so far, a sentence each."""
     return list(_patched)
 
 
@@ -261,8 +261,7 @@ def outlook(batches: Batches, epochs: int, speed: float) -> str:
 
 
 def triton_first() -> None:
-    """Import Triton while it can be: PyTorch's optimisers import it, and after TensorFlow its
-    import ends the process."""
+    """Import Triton first: PyTorch's optimisers import it, and after TensorFlow that is fatal."""
     if "tensorflow" not in sys.modules:
         with suppress(ImportError):
             import_module("triton")
@@ -358,7 +357,7 @@ class OneByOne:
 
 
 def as_arrays(split: Split, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """What d2l's `data.train` is in TensorFlow and JAX: images as published, and labels."""
+    """Return images as published, and labels: d2l's `data.train` in TensorFlow and JAX."""
     return split.images, split.labels
 
 
@@ -411,7 +410,7 @@ def use_our_images(d2l: Any, to_batch: ToBatch, as_d2l: Any, instead: str) -> No
 
 
 def load_our_images(d2l: Any, loader: Callable[[Batches], Any] = lambda batches: batches) -> None:
-    """The same for `d2l.load_data_fashion_mnist`; `loader` makes of batches what d2l expects."""
+    """Patch `d2l.load_data_fashion_mnist`; `loader` turns batches into what d2l expects."""
 
     def load_data_fashion_mnist(
         batch_size: int, resize: int | None = None, data: SetName | Dataset = "mini"

@@ -87,7 +87,7 @@ class Split:
         return len(self.images)
 
     def first(self, n: int) -> Split:
-        """The first `n` images with their labels, or all if there are fewer than `n`."""
+        """Return the first `n` images with their labels, or all if there are fewer than `n`."""
         n = require_int("n", n, 1)
         return Split(self.images[:n], self.labels[:n], self.classes)
 
@@ -200,7 +200,7 @@ def find_full(folder: str | Path | None = None) -> Path | None:
 
 
 def read_folder(folder: Path, name: SetName) -> Dataset:
-    """The four files of `folder` as a `Dataset`; the full set is compared with its SHA-256."""
+    """Read the four files of `folder` as a `Dataset`; verify the full set by its SHA-256."""
     digests = SHA256 if name == "full" else {}
     arrays = [read_file(folder, file, digests.get(file)) for file in FILES]
     train_images, train_labels, test_images, test_labels = arrays
@@ -221,6 +221,8 @@ def check_counts(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
 
 
 def order(n: int, seed: int, epoch: int) -> np.ndarray:
-    """The order in which an epoch sees its `n` images: a function of (seed, epoch) alone, so that
-    a resumed run, or one on several processes, sees the same samples."""
+    """Return the order in which an epoch sees its `n` images.
+
+    It is a function of (seed, epoch) alone, so that a resumed run, or one on several processes,
+    sees the same samples."""
     return np.random.default_rng((require_seed(seed), epoch)).permutation(n)

@@ -42,7 +42,7 @@ class DataError(ValueError):
 
 
 def folders_with_all(folder: str | Path | None) -> list[Path]:
-    """The folders in which all four files are, packed or not, in the order to try them.
+    """Return the folders in which all four files are, packed or not, in the order to try them.
 
     torchvision's layout, FashionMNIST/raw below the folder, counts too.
     """
@@ -53,7 +53,7 @@ def folders_with_all(folder: str | Path | None) -> list[Path]:
 
 
 def named_folder(folder: str | Path | None) -> Path | None:
-    """The folder that the argument, or else NIN_DATA, names. Raises `ValueError` for no path."""
+    """Return the folder that the argument or NIN_DATA names. Raises `ValueError` for no path."""
     if folder:
         return require_path("folder", folder)
     named = os.environ.get("NIN_DATA")
@@ -69,7 +69,7 @@ def download_folders() -> list[Path]:
 
 
 def missing(folder: str | Path | None) -> DataError:
-    """The error for files that are not there."""
+    """Return the error for files that are not there."""
     named = named_folder(folder)
     if not named:
         return DataError(
@@ -84,12 +84,12 @@ def missing(folder: str | Path | None) -> DataError:
 
 
 def find_file(folder: Path, file: str) -> Path | None:
-    """The path of `file` in `folder`, unpacked if both are there, or None."""
+    """Return the path of `file` in `folder`, unpacked if both are there, or None."""
     return next(iter(packings(folder, file)), None)
 
 
 def packings(folder: Path, file: str) -> list[Path]:
-    """The forms of `file` that are in `folder`: unpacked, packed, or both."""
+    """Return the forms of `file` that are in `folder`: unpacked, packed, or both."""
     return [path for path in (folder / file, folder / f"{file}.gz") if path.is_file()]
 
 
@@ -138,7 +138,7 @@ def read_idx(path: Path, sha256: str | None = None) -> np.ndarray:
 
 
 def unpack(path: Path) -> bytes:
-    """The content of `path`, decompressed if it is a gzip file, whatever its name says."""
+    """Return the content of `path`, decompressed if it is a gzip file, whatever its name."""
     if not path.is_file():
         raise DataError(f"{path}: there is no such file")
     content = path.read_bytes()

@@ -44,8 +44,10 @@ def conv_size(size: int, kernel_size: int, stride: int, padding: int) -> int:
 
 
 def pool_size(size: int, pool: Pool) -> int:
-    """Output side of a pooling. With `ceil_mode` it rounds up, unless the last window would start
-    beyond the input and its left padding (PyTorch's rule, and that of the paper's library)."""
+    """Return the output side of a pooling.
+
+    With `ceil_mode` it rounds up, unless the last window would start beyond input and left padding.
+    """
     span = size + 2 * pool.padding - pool.kernel_size
     if not pool.ceil_mode:
         return span // pool.stride + 1
@@ -55,7 +57,7 @@ def pool_size(size: int, pool: Pool) -> int:
 
 
 def shape_flow(network: Network, size: int | tuple[int, int] | None = None) -> list[Row]:
-    """The rows of `network` for an input of `size` pixels: an integer, or (height, width).
+    """Return the rows of `network` for an input of `size` pixels: an integer, or (height, width).
 
     Without `size` the network's own `input_size` is taken. Raises `ShapeError` when a layer does
     not fit, naming the layer, the size that reaches it, the rule and the smallest input that works.
@@ -77,8 +79,7 @@ def as_pair(size: int | Sequence[int], where: str = "size") -> tuple[int, int]:
 
 
 def rows(network: Network, shape: Shape) -> Iterator[Row]:
-    """Walk through the stages; `field` and `jump` are the receptive field and the distance, in
-    input pixels, between neighbours of the current map."""
+    """Yield the rows; `field` is the receptive field, `jump` the neighbours' distance in pixels."""
     field, jump = 1, 1
     numbers = {Block: count(1), Pool: count(1), Dropout: count(1)}
     for stage in network.stages:
@@ -155,8 +156,7 @@ def check_fits(layer: str, kernel_size: int, padding: int, height: int, width: i
 
 
 def smallest_input(network: Network) -> int | None:
-    """Side of the smallest square image that passes every layer, or None when none up to 4,096
-    pixels does. A network with dense layers is looked at up to its flattening."""
+    """Return the side of the smallest square image that passes all but dense layers, or None."""
     for size in range(1, LARGEST_SEARCHED + 1):
         try:
             list(rows(network, (network.in_channels, size, size)))

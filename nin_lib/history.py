@@ -59,7 +59,7 @@ class RunInfo:
 
     @classmethod
     def from_dict(cls, plain: Any) -> RunInfo:
-        """The inverse of `to_dict`. Raises `ValueError` for values that are not those of a run."""
+        """Invert `to_dict`. Raises `ValueError` for values that are not those of a run."""
         known = {item.name for item in fields(cls)}
         if not isinstance(plain, dict) or not set(plain) <= known:
             got = sorted(set(plain) - known) if isinstance(plain, dict) else repr(plain)
@@ -170,7 +170,7 @@ class History:
 
     @classmethod
     def from_json(cls, text: str) -> History:
-        """The inverse of `to_json`. Raises `ValueError` when the text is not a history."""
+        """Invert `to_json`. Raises `ValueError` if the text is not a history."""
         data = read_json("a history", text)
         if not isinstance(data, dict) or set(data) != {"rows", "about"}:
             raise ValueError("a history is a JSON object with the keys 'rows' and 'about'")

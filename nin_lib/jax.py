@@ -44,7 +44,7 @@ def nin_block(
     inner_kernel_size: int = 1,
     last_relu: bool = True,
 ) -> nn.Sequential:
-    """A k×k convolution, then a 1×1 convolution for each further width.
+    """Build a k×k convolution, then a 1×1 convolution for each further width.
 
     A ReLU follows each; with `last_relu` false the last one is left out.
     N×H×W×C → N×H'×W'×widths[-1].
@@ -65,7 +65,7 @@ def max_pool(maps: Array, pool: Pool) -> Array:
 
 
 def global_average_pool(maps: Array) -> Array:
-    """The mean of each map: N×H×W×C → N×C. Source: Lin, Chen and Yan 2014, section 3.2."""
+    """Average each map: N×H×W×C → N×C. Source: Lin, Chen and Yan 2014, section 3.2."""
     return maps.mean(axis=(1, 2))
 
 
@@ -137,8 +137,10 @@ def fit(
     seed: int = 0,
     observers: Sequence[Observer] = (),
 ) -> tuple[Params, History]:
-    """Train from `params` and return what they became: the same images in the same order as
-    `nin_lib.train.fit`, the same events, the same kind of history, the same trial before the run.
+    """Train from `params`, and return what they became and the history.
+
+    Images, their order, events, history and the check before the run are those of
+    `nin_lib.train.fit`.
 
     Any classifier whose variables are all in `params` will do; one with a field `training` has it
     set while it trains. First weights and the last ReLU are the model's; of the recipe, the steps
@@ -198,7 +200,7 @@ def check_model(
 
 
 def sgd(recipe: Recipe, steps: int) -> optax.GradientTransformation:
-    """The steps that `recipe` describes, as Optax composes them."""
+    """Return the steps that `recipe` describes, as Optax composes them."""
     rates = jnp.array([learning_rate(recipe, step, steps) for step in range(steps)])
     clip = optax.clip_by_global_norm(recipe.clip) if recipe.clip else optax.identity()
     momentum = recipe.momentum or None
@@ -227,7 +229,7 @@ def take_step(
 
 
 def loss_and_correct(logits: Array, labels: Array) -> tuple[Array, Array]:
-    """The loss of each image, in nats, and how many were answered right."""
+    """Return the loss of each image, in nats, and how many were answered right."""
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     return losses, (logits.argmax(1) == labels).sum()
 

@@ -44,7 +44,7 @@ def alexnet_like(
     dense: tuple[int, ...] = (),
     ceil_mode: bool = False,
 ) -> Network:
-    """The chapter's network: AlexNet's 11, 5, 3 kernels; `depth` convolutions in each block."""
+    """Return the chapter's network: AlexNet's kernels, `depth` convolutions in each block."""
     pool = Pool(ceil_mode=ceil_mode)
     return Network(
         (
@@ -60,7 +60,7 @@ def alexnet_like(
 
 
 def vgg11(*widths: tuple[int, ...]) -> Network:
-    """Groups of 3×3 convolutions, each group followed by 2×2 pooling; three dense layers."""
+    """Return VGG: groups of 3×3 convolutions, 2×2 pooling after each, three dense layers."""
     stages: list[Stage] = []
     for group in widths:
         stages += [Block(3, (width,), padding=1) for width in group] + [Pool(2, 2)]
@@ -148,7 +148,7 @@ NETWORKS = PUBLISHED | COMPARED
 
 
 def network(name: str) -> Network:
-    """The network of that name, such as ``"chapter"`` or ``"paper-mnist"``.
+    """Return the network of that name, such as ``"chapter"`` or ``"paper-mnist"``.
 
     Raises `ValueError` for an unknown name, and lists those there are.
     """

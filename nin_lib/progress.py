@@ -64,7 +64,7 @@ class Lines:
 
 
 def default() -> Observer:
-    """The observer that fits the place: curves in a notebook, a bar in a terminal, else lines."""
+    """Return the observer that fits: curves in a notebook, a bar in a terminal, else lines."""
     if in_notebook():
         from nin_lib.widgets import LiveCurves
 

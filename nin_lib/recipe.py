@@ -73,7 +73,7 @@ RECIPES = {
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of that name. Raises `ValueError`, with the names there are, for another."""
+    """Return the recipe of that name. Raises `ValueError` naming all recipes for another."""
     if not isinstance(name, str) or name not in RECIPES:
         raise ValueError(f"there is no recipe named {name!r}; there are {', '.join(RECIPES)}")
     return RECIPES[name]

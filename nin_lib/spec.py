@@ -137,7 +137,7 @@ class Network:
 
     @classmethod
     def from_json(cls, text: str) -> Network:
-        """The inverse of `to_json`. Raises `ValueError` naming the part that does not fit."""
+        """Invert `to_json`. Raises `ValueError` naming the part that does not fit."""
         data = read_json("a network", text)
         if not isinstance(data, dict) or not isinstance(data.get("stages"), list):
             raise ValueError("a network is a JSON object with a list 'stages'")
@@ -146,7 +146,7 @@ class Network:
 
 
 def stage_from_dict(number: int, data: Any) -> Stage:
-    """The stage that a JSON object describes. Raises `ValueError` naming the stage and its part."""
+    """Build the stage of a JSON object. Raises `ValueError` naming the stage and its part."""
     where, data = f"stage {number}", data if isinstance(data, dict) else {"kind": data}
     require_choice(f"{where}: kind", data.get("kind"), STAGES)
     rest = {key: value for key, value in data.items() if key != "kind"}

@@ -52,7 +52,7 @@ def nin_block(
     inner_kernel_size: int = 1,
     last_relu: bool = True,
 ) -> keras.Sequential:
-    """A k×k convolution, then a 1×1 convolution for each further width.
+    """Build a k×k convolution, then a 1×1 convolution for each further width.
 
     A ReLU follows each; with `last_relu` false the last one is left out.
     N×H×W×C → N×H'×W'×widths[-1].
@@ -102,7 +102,7 @@ class NiN(keras.Sequential):
         return super().call(images, training=training, mask=mask)
 
     def get_config(self) -> dict[str, Any]:
-        """What `model.save` writes: the spec says it all."""
+        """Return what `model.save` writes: the spec says it all."""
         return {"spec": self.spec.to_json(), "input_size": self.input_shape[1:3]}
 
     @classmethod
@@ -147,8 +147,10 @@ def fit(
     seed: int = 0,
     observers: Sequence[Observer] = (),
 ) -> History:
-    """Train `model` in place with Keras's own `fit`: the same images in the same order as
-    `nin_lib.train.fit`, the same events, the same kind of history, the same trial before the run.
+    """Train `model` in place with Keras's own `fit`.
+
+    Images, their order, events, history and the check before the run are those of
+    `nin_lib.train.fit`.
 
     First weights and the last ReLU are the model's; of the recipe, the steps are followed. Keras
     multiplies by the learning rate before it adds to the momentum, PyTorch after: the same, as

@@ -34,7 +34,7 @@ def nin_block(
     inner_kernel_size: int = 1,
     last_relu: bool = True,
 ) -> nn.Sequential:
-    """A k×k convolution, then a 1×1 convolution for each further width.
+    """Build a k×k convolution, then a 1×1 convolution for each further width.
 
     A ReLU follows each; with `last_relu` false the last one is left out.
     N×in_channels×H×W → N×widths[-1]×H'×W'.
@@ -58,7 +58,7 @@ class GlobalAveragePool(nn.Module):
 class NiN(nn.Sequential):
     """The network of a spec: N×C×H×W images → N×classes logits.
 
-    A slice of it, such as ``model[:-1]``, is a plain `nn.Sequential` with the same layers.
+    A slice such as ``model[:-1]`` is a plain `nn.Sequential` with the same layers.
     Raises `ValueError` for images with another number of channels, `ShapeError` for images that
     are too small. A network with dense layers takes images of its `input_size` only.
     """
@@ -83,7 +83,7 @@ class NiN(nn.Sequential):
         return super().forward(images)
 
     def maps(self, images: Tensor) -> Tensor:
-        """The maps that global average pooling averages, one for each class.
+        """Return the maps that global average pooling averages, one for each class.
 
         N×C×H×W images → N×classes×H'×W'.
 

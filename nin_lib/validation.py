@@ -141,7 +141,7 @@ def keep_ints(owner: Any, **at_least: int) -> None:
 
 
 def read_json(what: str, text: Any) -> Any:
-    """The value that the JSON `text` of `what` describes. Raises `ValueError` if it is no JSON."""
+    """Parse the JSON `text` of `what`. Raises `ValueError` if it is no JSON."""
     try:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:

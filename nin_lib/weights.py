@@ -71,8 +71,10 @@ def check(weights: Mapping[str, Any], expected: Mapping[str, Shape]) -> None:
 
 
 def initial(spec: Network, recipe: Recipe, seed: int = 0) -> Weights:
-    """First weights of the kind that `recipe` names, in single precision, drawn by NumPy: a start
-    that runs in different frameworks can share."""
+    """Return first weights of the kind that `recipe` names, in single precision, drawn by NumPy.
+
+    Runs in different frameworks can start from them.
+    """
     rng = np.random.default_rng(require_seed(seed))
     weights, bias_bound = {}, 0.0
     for name, shape in shapes(spec).items():
@@ -106,7 +108,7 @@ def to_channels_last(weights: Mapping[str, np.ndarray], spec: Network) -> Weight
 
 
 def from_channels_last(weights: Mapping[str, np.ndarray], spec: Network) -> Weights:
-    """The inverse of `to_channels_last`."""
+    """Invert `to_channels_last`."""
     check(weights, channels_last_shapes(spec))
     return {name: turned_back(name, weights[name], spec) for name in shapes(spec)}
 
@@ -139,7 +141,7 @@ def turned_back(name: str, array: np.ndarray, spec: Network) -> np.ndarray:
 
 
 def spec_of(model: Any) -> Network:
-    """The spec of a NiN of ours, which names its weights. Raises `ValueError` for another model."""
+    """Return the spec of one of our networks. Raises `ValueError` for another model."""
     if not isinstance(getattr(model, "spec", None), Network):
         rule = "model must be a NiN of nin_lib, whose spec names its weights"
         raise ValueError(f"{rule}, got {type(model).__name__}")
@@ -147,7 +149,7 @@ def spec_of(model: Any) -> Network:
 
 
 def from_torch(model: Any) -> Weights:
-    """The weights of a `nin_lib.torch.NiN`, copied. Raises `ValueError` for bfloat16."""
+    """Return the weights of a `nin_lib.torch.NiN`, copied. Raises `ValueError` for bfloat16."""
     names = shapes(spec_of(model))
     if any(str(parameter.dtype) == "torch.bfloat16" for parameter in model.parameters()):
         raise ValueError("model is in bfloat16, which NumPy lacks: call model.float() first")
@@ -164,7 +166,7 @@ def to_torch(model: Any, weights: Mapping[str, np.ndarray]) -> None:
 
 
 def from_keras(model: Any) -> Weights:
-    """The weights of a `nin_lib.tensorflow.NiN`, copied."""
+    """Return the weights of a `nin_lib.tensorflow.NiN`, copied."""
     spec = spec_of(model)
     arrays = dict(zip(shapes(spec), model.get_weights(), strict=True))
     return from_channels_last(arrays, spec)
@@ -177,7 +179,7 @@ def to_keras(model: Any, weights: Mapping[str, np.ndarray]) -> None:
 
 
 def from_flax(params: Mapping[str, Any], spec: Network) -> Weights:
-    """The weights of a `nin_lib.jax.NiN`, copied: ``from_flax(variables["params"], spec)``.
+    """Return the weights of a `nin_lib.jax.NiN`: ``from_flax(variables["params"], spec)``.
 
     Raises `ValueError` when `params` are not those of the network of `spec`.
     """
@@ -187,8 +189,10 @@ def from_flax(params: Mapping[str, Any], spec: Network) -> Weights:
 
 
 def to_flax(weights: Mapping[str, np.ndarray], spec: Network) -> dict[str, Any]:
-    """Parameters for a `nin_lib.jax.NiN`, as NumPy arrays in nested dictionaries:
-    ``model.apply({"params": to_flax(weights, spec)}, images)``. Raises `ValueError`."""
+    """Return parameters for a `nin_lib.jax.NiN`, as NumPy arrays in nested dictionaries.
+
+    Use them as ``model.apply({"params": to_flax(weights, spec)}, images)``. Raises `ValueError`.
+    """
     params: dict[str, Any] = {}
     paths = flax_paths(spec)
     for name, array in to_channels_last(weights, spec).items():
@@ -221,7 +225,7 @@ def flax_paths(spec: Network) -> dict[str, str]:
 
 
 def leaves(params: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """The arrays in nested dictionaries, each with its path: ("net/layers_0/...", array)."""
+    """Yield the arrays in nested dictionaries, each with its path: ("net/layers_0/...", array)."""
     for key, value in params.items():
         if isinstance(value, Mapping):
             yield from leaves(value, f"{path}{key}/")

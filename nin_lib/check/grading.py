@@ -105,7 +105,7 @@ def one_value(wanted: str, mine: Any) -> Any:
 
 
 def call(function: Any, *inputs: object) -> Any:
-    """What the student's function makes of the inputs; it gets copies, which it may change."""
+    """Return what the student's function makes of copies of the inputs, which it may change."""
     if is_blank(function):
         raise StillOpen(function)
     if not callable(function):
@@ -198,7 +198,7 @@ def numbers(*shape: int) -> Tensor:
 
 
 def in_a_row(model: Any, *kinds: type) -> list[nn.Module]:
-    """The layers of an `nn.Sequential` of these kinds; one that is used twice is there twice."""
+    """Return the layers of an `nn.Sequential` of these kinds; one used twice is there twice."""
     from torch import nn
 
     if not isinstance(model, nn.Sequential):

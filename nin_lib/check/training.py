@@ -81,7 +81,7 @@ def by(
     key: str = "val_accuracy",
     at: Callable[[list[float]], float] = lambda epochs: epochs[-1],
 ) -> Choice:
-    """The rule that takes the rate whose runs have the highest `middle`."""
+    """Return the rule that takes the rate whose runs have the highest `middle`."""
 
     def choice(runs: list[dict[str, Any]]) -> float:
         values: dict[float, list[float]] = {}
@@ -93,7 +93,7 @@ def by(
 
 
 def made_up_runs() -> list[dict[str, Any]]:
-    """Some rates, three to seven seeds each, in any order."""
+    """Return made-up runs of some rates, three to seven seeds each, in any order."""
     runs = [
         {
             "rate": rate,

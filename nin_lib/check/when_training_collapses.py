@@ -55,7 +55,7 @@ def words(
     spread: Callable[[Array], float] = lambda logits: logits.std(axis=0).max(),
     guessing: Callable[[Array], float] = lambda logits: math.log(logits.shape[1]),
 ) -> Callable[[float, Array], str]:
-    """The function that is wanted, or one with another spread or another loss of guessing."""
+    """Return the right function, or one with another spread or another loss of guessing."""
 
     def why(loss: float, logits: Array) -> str:
         if abs(loss - guessing(logits)) > NEAR:
@@ -68,7 +68,7 @@ def words(
 
 
 def a_case() -> tuple[float, Array]:
-    """A loss and N×classes logits of one of the causes, or of none."""
+    """Return a loss and N×classes logits of one of the causes, or of none."""
     rng = np.random.default_rng(RANDOM.randrange(2**31))
     images, classes = RANDOM.sample(range(3, 30), 2)
     shape = (images, classes)

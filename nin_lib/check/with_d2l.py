@@ -36,7 +36,7 @@ def shuffled_images(batches: Any) -> None:
 
 
 def cut(batches: Any, count: int, size: int, seed: int, epoch: int) -> list[list[int]]:
-    """The student's batches as lists, if each image stands in one, and all have the right size."""
+    """Return the student's batches as lists, if each image is in one and all sizes are right."""
     what = f"{count} images, batches of {size}"
     try:
         found = [

@@ -55,7 +55,7 @@ _kernels: dict[str, SideKernel] = {}
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Called by ``%load_ext``."""
+    """Register the magics; ``%load_ext`` calls this."""
     if not hasattr(shell, "kernel"):
         raise RuntimeError("cells in other processes need a notebook; this is IPython alone")
     for framework in PACKAGES:
@@ -125,7 +125,7 @@ class SideKernel:
             raise CellFailed(error)
 
     def messages(self, request: str) -> Iterator[dict[str, Any]]:
-        """What the kernel publishes until it is done with the request; an interrupt goes there."""
+        """Yield what the kernel publishes until the request is done; pass an interrupt on to it."""
         passed_on = False
         with between_steps() as interrupted:
             while True:

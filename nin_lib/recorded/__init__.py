@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent
 
 
 def trained(name: str = "paper-mnist") -> NiN:
-    """A trained network of `nin_lib.networks`, in evaluation mode.
+    """Return a trained network of `nin_lib.networks`, in evaluation mode.
 
     "paper-mnist": N×1×28×28 images of Fashion-MNIST from 0 to 1 → N×10 logits. Needs PyTorch.
     Raises `ValueError`, with the names there are, for another name.
@@ -33,7 +33,7 @@ def trained(name: str = "paper-mnist") -> NiN:
 
 
 def about(name: str = "paper-mnist") -> dict[str, Any]:
-    """Data, recipe, seed, machine and held-out accuracy of the run that gave these weights."""
+    """Return data, recipe, seed, machine and held-out accuracy of the run behind the weights."""
     from safetensors import safe_open
 
     with safe_open(weights_file(name), framework="numpy") as file:
@@ -66,7 +66,7 @@ class Recording:
 
 
 def run(name: str) -> Recording:
-    """A recorded run.
+    """Return a recorded run.
 
     At class size "class-collapse": the published recipe; "class-kaiming": the same with Kaiming's
     first weights; "class-default": the default recipe (tools/record_collapse.py). "full-published"
@@ -83,7 +83,7 @@ def run(name: str) -> Recording:
 
 
 def study() -> list[dict[str, Any]]:
-    """The runs of benchmarks/collapse_study.py: who failed, and which classes died.
+    """Return the runs of benchmarks/collapse_study.py: who failed, and which classes died.
 
     Of each run its `arm`, `seed`, `last_relu` and `momentum`, whether it `failed`, and lists with
     an entry for each epoch, all of the held-out images: `loss`, `accuracy`, and `dead`, the classes
@@ -93,7 +93,7 @@ def study() -> list[dict[str, Any]]:
 
 
 def full_runs() -> list[dict[str, Any]]:
-    """The runs of benchmarks/full_runs.py: ten epochs at 224×224.
+    """Return the runs of benchmarks/full_runs.py: ten epochs at 224×224.
 
     The keys are those of `study`, and `test_accuracy`, after the last epoch.
     """
@@ -101,7 +101,7 @@ def full_runs() -> list[dict[str, Any]]:
 
 
 def variants() -> list[dict[str, Any]]:
-    """The runs of benchmarks/variants.py: the class network with one change, over several seeds.
+    """Return the runs of benchmarks/variants.py: the class network with one change, several seeds.
 
     Of each run its `variant`, `seed`, `parameters` and `multiply_adds` (for one image), the
     `threads` it was made with, and after each epoch the accuracy on the training images
@@ -111,7 +111,7 @@ def variants() -> list[dict[str, Any]]:
 
 
 def lifted_bias() -> list[dict[str, Any]]:
-    """The runs of benchmarks/lifted_bias.py: three ways to go on with dead classes.
+    """Return the runs of benchmarks/lifted_bias.py: three ways to go on with dead classes.
 
     Of each seed the classes that were `dead` after one epoch, and `after`: for "as it is",
     "bias lifted" and "no last ReLU" a row for each further epoch, with `val_accuracy`, and of each
@@ -121,7 +121,7 @@ def lifted_bias() -> list[dict[str, Any]]:
 
 
 def collapse_in_three() -> list[dict[str, Any]]:
-    """The runs of benchmarks/collapse_in_three.py: from the same weights in three frameworks.
+    """Return the runs of benchmarks/collapse_in_three.py: equal weights in three frameworks.
 
     Of each run its `framework` and `seed`, the `loss` of each step, the classes that were `dead` in
     each window of a thousand training images, and `val_accuracy` after each epoch.
@@ -130,6 +130,6 @@ def collapse_in_three() -> list[dict[str, Any]]:
 
 
 def lines_of(file: str) -> list[dict[str, Any]]:
-    """The runs in a file of this folder, a line of JSON for each."""
+    """Return the runs in a file of this folder, a line of JSON for each."""
     text = (FOLDER / file).read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]

@@ -14,8 +14,9 @@ from ..validation import require_int
 
 
 def pool_padding(size: int, pool: Pool) -> tuple[int, int]:
-    """Pixels to add before and after a side of `size`, so that windows that are only counted where
-    they fit give `flow.pool_size` of them.
+    """Return the pixels to add before and after a side of `size`.
+
+    Then windows that are only counted where they fit give `flow.pool_size` of them.
 
     >>> pool_padding(28, Pool(3, 2, ceil_mode=True))
     (0, 1)
@@ -25,8 +26,10 @@ def pool_padding(size: int, pool: Pool) -> tuple[int, int]:
 
 
 def check_images(spec: Network, shape: tuple[int, ...]) -> None:
-    """Raise `ValueError` unless images of `shape` are (N, H, W, C) as `spec` takes them, and its
-    kind `ShapeError` when they are too small. Dense layers take images of one size only."""
+    """Raise `ValueError` unless images of `shape` are (N, H, W, C) as `spec` takes them.
+
+    If they are too small, it is a `ShapeError`. Dense layers take images of one size only.
+    """
     channels, size = spec.in_channels, spec.input_size
     if len(shape) != 4 or shape[3] != channels:
         raise ValueError(f"images must have shape (N, H, W, {channels}), got {tuple(shape)}")
@@ -42,7 +45,7 @@ def to_input(images: np.ndarray) -> np.ndarray:
 
 
 def batches(n: int, batch_size: int, seed: int, epochs: int) -> list[np.ndarray]:
-    """The samples of each step of a run over `n` images, in the order that `data.order` gives.
+    """Return the samples of each step of a run over `n` images, in the order of `data.order`.
 
     >>> [len(batch) for batch in batches(n=10, batch_size=4, seed=0, epochs=2)]
     [4, 4, 2, 4, 4, 2]

@@ -136,7 +136,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint in `folder` that is whole; None where there is none at all.
+    """Return the newest checkpoint in `folder` that is whole; None if there is none at all.
 
     Falls back to the one before, with a warning that names what is wrong. Raises `CheckpointError`
     when there are only damaged ones.
@@ -185,7 +185,7 @@ def is_whole(path: Path) -> bool:
 
 
 def header(content: bytes) -> dict[str, Any]:
-    """The JSON at the head of a safetensors file: eight bytes of length, then the text."""
+    """Return the JSON at the head of a safetensors file: eight bytes of length, then the text."""
     length = int.from_bytes(content[:8], "little")
     head: dict[str, Any] = json.loads(content[8 : 8 + length])
     return head

@@ -196,8 +196,10 @@ def folder_named(argument: str, value: str | Path) -> Path:
 
 
 def try_saving(run: Resumable, checkpoint: Checkpoint, out: Path) -> None:
-    """Write `checkpoint` to a file of its own and load it again, so that what cannot be saved is
-    reported before the first step. The state of the model stays what it is."""
+    """Write `checkpoint` to a file of its own and load it again.
+
+    So what cannot be saved is reported before the first step. The model's state stays what it is.
+    """
     path = out / TRIAL
     try:
         replace_file(path, encode(checkpoint))
@@ -213,7 +215,7 @@ def try_saving(run: Resumable, checkpoint: Checkpoint, out: Path) -> None:
 
 
 def unwritable(out: Path, error: OSError) -> OSError:
-    """The same kind of error, naming the argument."""
+    """Return the same kind of error, naming the argument."""
     return OSError(error.errno, f"out: cannot write to {out}: {error.strerror or error}")
 
 

@@ -14,8 +14,9 @@ class Interrupted(Exception):
 
 @contextmanager
 def between_steps() -> Iterator[Callable[[], bool]]:
-    """Inside, Ctrl-C (or a notebook's stop button) only leaves a note; the function that is given
-    says whether there is one. A second Ctrl-C raises `KeyboardInterrupt` at once.
+    """Let Ctrl-C, or a notebook's stop button, only leave a note; yield a function that reads it.
+
+    A second Ctrl-C raises `KeyboardInterrupt` immediately.
 
     Outside the main thread Python delivers no signals, and nothing changes.
     """

@@ -19,8 +19,9 @@ State = tuple[dict[str, Tensor], dict[str, Any]]
 
 
 def take(model: nn.Module) -> State:
-    """Return the tensors of `model`, with the prefixes model., buffer. and extra., and as plain
-    values what its modules return from `get_extra_state`.
+    """Return the tensors of `model`, and as plain values what `get_extra_state` returns.
+
+    The names of the tensors have the prefixes model., buffer. and extra.
 
     Raises:
         ValueError: if an extra state holds something other than tensors and plain values.

@@ -79,13 +79,13 @@ class ExecutionPlan:
         return images.to(memory_format=torch.channels_last) if self.channels_last else images
 
     def autocast(self) -> torch.autocast:
-        """A context in which the forward pass runs in the plan's precision."""
+        """Return a context in which the forward pass runs in the plan's precision."""
         kind = torch.device(self.device).type
         lower = self.precision != "float32"
         return torch.autocast(kind, PRECISIONS[self.precision] if lower else None, enabled=lower)
 
     def compiled(self, model: nn.Module) -> nn.Module:
-        """What to train: `model`, or its compiled form, which shares its weights."""
+        """Return what to train: `model`, or its compiled form, which shares its weights."""
         compiled: Any = torch.compile(model) if self.compile else model
         return compiled
 
@@ -104,7 +104,7 @@ class ExecutionPlan:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The process-wide part of the plan, undone at the end.
+        """Apply the process-wide part of the plan, and undo it at the end.
 
         glibc does not tell how it was set before, so it is set back to its own defaults.
         """
@@ -116,7 +116,7 @@ class ExecutionPlan:
                 reset_allocator()
 
     def about(self) -> dict[str, Any]:
-        """What must be equal for two runs to agree to the bit: the plan, and its surroundings.
+        """Return what must be equal for two runs to agree to the bit: the plan and its conditions.
 
         Which of several equal GPUs is used makes no difference, nor does `keep_memory`.
         """
@@ -143,7 +143,7 @@ def choose_plan(
     precision: Precision | None = None,
     compile: bool = False,
 ) -> ExecutionPlan:
-    """The plan for this machine, or for `device`; `precision` overrides the rule.
+    """Return the plan for this machine, or for `device`; `precision` overrides the rule.
 
     In a process that torchrun started, "cuda" is this process's own GPU. Raises `ValueError` for a
     device that is not there, or that several processes can't use.
@@ -162,8 +162,10 @@ def choose_plan(
 
 
 def fastest(model: nn.Module, images: Tensor, first: ExecutionPlan) -> ExecutionPlan:
-    """Of `first` and its kin (precision, memory layout), the one whose training step took the least
-    time on `images`, N×C×H×W. A stopwatch decides, so another time it may be another one."""
+    """Return the variant of `first` whose training step is fastest on `images`, N×C×H×W.
+
+    Precision and memory layout vary. A stopwatch decides, so another time it may be another one.
+    """
     precisions = [name for name in PRECISIONS if name != "float16"]
     layouts = (True, False)
     kin = [replace(first, precision=p, channels_last=c) for p in precisions for c in layouts]
@@ -188,14 +190,14 @@ def step_seconds(model: nn.Module, images: Tensor, plan: ExecutionPlan, repeats:
 
 
 def best_device() -> str:
-    """A GPU where there is one ("cuda", or "mps" on Apple computers), else "cpu"."""
+    """Return a GPU where there is one ("cuda", or "mps" on Apple computers), else "cpu"."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def fast_precision(kind: str) -> Precision:
-    """The fastest precision that learns as float32 does, by what the device can do."""
+    """Return the fastest precision that learns as float32 does, by what the device can do."""
     if kind == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
     return "bfloat16" if kind == "cpu" and (has_amx() or has_amd_bf16()) else "float32"
@@ -207,7 +209,7 @@ def has_amx() -> bool:
 
 
 def has_amd_bf16() -> bool:
-    """An AMD processor with AVX-512's bf16 instructions, not limited from outside."""
+    """Return whether this is an AMD processor with AVX-512's bf16 instructions, not limited."""
     known = capabilities()
     amd = str(known.get("cpu_name", "")).startswith("AMD")
     return amd and bool(known.get("avx512_bf16")) and may_use("BF16")
@@ -224,13 +226,13 @@ def may_use(instructions: str) -> bool:
 
 
 def capabilities() -> dict[str, Any]:
-    """What PyTorch knows of the CPU; nothing in versions that can't be asked."""
+    """Return what PyTorch knows of the CPU; nothing in versions that can't be asked."""
     ask = getattr(torch.cpu, "get_capabilities", dict)
     return dict(ask())
 
 
 def surroundings(kind: str) -> dict[str, Any]:
-    """What decides a result's last digits on this kind of device, and is set outside of the plan.
+    """Return what decides a result's last digits on a device and is set outside of the plan.
 
     On CUDA a run repeats to the bit only where `torch.backends.cudnn.deterministic` is True.
     """
@@ -255,7 +257,7 @@ def uses_tf32(settings: Any) -> bool:
 
 
 def instruction_set() -> str:
-    """What the CPU's kernels are chosen by: under another one, last digits differ."""
+    """Return the instruction set by which kernels are chosen; another one changes last digits."""
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
     parts = [torch.backends.cpu.get_cpu_capability()]
     parts += ["AMX"] if has_amx() else []

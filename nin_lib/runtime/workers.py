@@ -40,14 +40,14 @@ class Workers:
                 distributed.all_reduce(tensor)
 
     def gather(self, tensor: Tensor) -> Tensor:
-        """The tensors of all workers, stacked in the order of the workers."""
+        """Stack the tensors of all workers in the order of the workers."""
         places = tensor.new_zeros((self.size, *tensor.shape))
         places[self.rank] = tensor
         self.sum(places)
         return places
 
     def whole(self, share: Tensor, n: int) -> Tensor:
-        """The inverse of `share`: the `n` entries of all workers, in their original order."""
+        """Invert `share`: return the `n` entries of all workers in their original order."""
         if self.size == 1:
             return share
         if share.dtype in (torch.bfloat16, torch.float16):
@@ -82,7 +82,7 @@ class Workers:
         return bool(flags > 0)
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model whose backward pass averages gradients over the workers."""
+        """Return a model whose backward pass averages gradients over the workers."""
         return model if self.size == 1 else nn.parallel.DistributedDataParallel(model)
 
 
@@ -96,7 +96,7 @@ def launched() -> bool:
 
 
 def local_device(device: str | None) -> str | None:
-    """The device of this process: `device` itself, or under torchrun this rank's share of it.
+    """Return this process's device: `device` itself, or under torchrun this rank's share of it.
 
     Under torchrun "cuda" is this rank's own GPU, and None is that too if there are GPUs, else the
     CPU. Raises `ValueError` for devices that PyTorch can't train on in several processes, and for
@@ -128,7 +128,7 @@ def require_a_gpu_each() -> None:
 
 @contextmanager
 def join_workers(device: str = "cpu") -> Iterator[Workers]:
-    """The team of this process: joined here when torchrun started it and nobody has joined yet.
+    """Join the workers that torchrun started, unless somebody has joined them already.
 
     Raises `ValueError` for a device that several processes can't use, or not all of them.
     """

@@ -87,7 +87,7 @@ class Board:
 
 
 def keras_callback(curves: LiveCurves) -> Any:
-    """A `keras.callbacks.Callback` that feeds `curves`; the stop button ends `fit` cleanly."""
+    """Return a `keras.callbacks.Callback` that feeds `curves`; the stop button ends `fit`."""
     import keras
 
     class CurvesCallback(keras.callbacks.Callback):

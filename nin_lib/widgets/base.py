@@ -83,7 +83,7 @@ class Widget(AnyWidget):
             close_forerunners(self)
 
     def to_text(self) -> str:
-        """What a terminal shows, and nbval compares."""
+        """Return what a terminal shows, and nbval compares."""
         raise NotImplementedError
 
     def static_view(self) -> str:
@@ -91,7 +91,7 @@ class Widget(AnyWidget):
         raise NotImplementedError
 
     def to_html(self) -> str:
-        """The element that a page without a kernel brings to life, with the still version in it."""
+        """Return the element that a page brings to life without a kernel, with its static view."""
         tag = "nin-" + self.name.replace("_", "-")
         config = json.dumps({**self.config, **self.state}, separators=(",", ":"), allow_nan=False)
         quoted = html.escape(config, quote=False).replace("'", "&#39;")  # JSON is full of "
@@ -130,7 +130,7 @@ def close_forerunners(widget: Widget) -> None:
 
 
 def frame(title: str, question: Question | None, task: str = "") -> dict[str, Any]:
-    """The part of a `config` that the frame around every widget reads."""
+    """Return the part of a `config` that the frame around every widget reads."""
     asked = None if question is None else asdict(question)
     return {"title": title, "question": asked, "task": task}
 
@@ -154,7 +154,7 @@ def static_frame(config: dict[str, Any]) -> str:
 
 
 def packed(array: np.ndarray) -> dict[str, Any]:
-    """An array as signed 8-bit integers with one scale: value = scale · integer.
+    """Pack an array as signed 8-bit integers with one scale: value = scale · integer.
 
     The error of a number is at most half the scale, which is the largest magnitude / 127.
     """
@@ -168,6 +168,6 @@ def packed(array: np.ndarray) -> dict[str, Any]:
 
 
 def unpacked(data: dict[str, Any]) -> np.ndarray:
-    """The inverse of `packed`, as far as 8 bits go: what the page computes with."""
+    """Invert `packed`, as far as 8 bits go: what the page computes with."""
     numbers = np.frombuffer(base64.b64decode(data["data"]), dtype=np.int8)
     return numbers.reshape(data["shape"]) * data["scale"]

@@ -28,7 +28,7 @@ class Predict(Widget):
         super().__init__(config=frame("", Question(ask, tuple(choices))), state={"answer": None})
 
     def to_text(self) -> str:
-        """The question and its choices. The answers are in the HTML only, folded."""
+        """Return the question and its choices. The answers are in the HTML only, folded."""
         question = self.config["question"]
         return "\n".join([question["ask"], *(f"- {it['say']}" for it in question["choices"])])
 

@@ -179,7 +179,7 @@ class ClassMaps(Widget):
         return "\n".join([f"image 1 of {len(self._images)}", *table])
 
     def static_view(self) -> str:
-        """The first image, its logits, and the map of the answer in numbers."""
+        """Return the first image, its logits, and the map of the answer in numbers."""
         logits = class_maps.means(self._maps[0])
         answer, label = (
             self.config["classes"][i] for i in (logits.argmax(), self.config["labels"][0])
@@ -202,7 +202,7 @@ class ClassMaps(Widget):
 
 
 def question(answer: str, side: int) -> Question:
-    """The prediction; `answer` names the class that the first image is taken for."""
+    """Return the prediction; `answer` names the class that the first image is taken for."""
     return Question(
         f'The map of the class "{answer}" is strongest at one spot of image 1. '
         "Does the network look only there?",
@@ -257,7 +257,7 @@ def check(
 
 
 def inside(name: str, number: object, count: int) -> int:
-    """`number`, if it is one of 0 to `count` − 1; else a `ValueError` that says so."""
+    """Return `number` if it is one of 0 to `count` − 1, else raise `ValueError`."""
     if (
         isinstance(number, (int, np.integer))
         and not isinstance(number, bool)

@@ -190,7 +190,7 @@ class LiveCurves(Widget):
         self._record.reach(epochs)
 
     def finish(self, stopped: bool = False) -> None:
-        """The run is over: send what is left and put the final picture into the notebook."""
+        """End the run: send what is left and put the final picture into the notebook."""
         self._record.close_window()
         self._running = False
         self._status = f"stopped at epoch {self._record.now:.1f}" if stopped else "finished"
@@ -206,11 +206,11 @@ class LiveCurves(Widget):
         self.finish(stopped=error is not None or bool(self.state.get("stop")))
 
     def board(self, *arguments: Any, **options: Any) -> Board:
-        """What d2l's trainers draw on: see `nin_lib.widgets.adapters.Board`."""
+        """Return what d2l's trainers draw on: see `nin_lib.widgets.adapters.Board`."""
         return Board(self, *arguments, **options)
 
     def keras(self) -> Any:
-        """A callback for Keras: ``model.fit(..., callbacks=[curves.keras()])``."""
+        """Return a callback for Keras: ``model.fit(..., callbacks=[curves.keras()])``."""
         return keras_callback(self)
 
     # ---- recorded runs, and several in the same picture
@@ -267,7 +267,7 @@ class LiveCurves(Widget):
 
     @traitlets.observe("state")
     def _hear(self, change: Any) -> None:
-        """The page says which run it draws: heard during that run, a click can stop it."""
+        """Note which run the page draws: if that is heard during the run, a click can stop it."""
         if self._run and change["new"].get("hello") == self._run and self._running:
             self._heard = True
 
@@ -319,12 +319,12 @@ class LiveCurves(Widget):
         return self._repr_mimebundle_()
 
     def to_text(self) -> str:
-        """A short table: the last rows, three digits, and how the run stands."""
+        """Return a short table of the last rows, with three digits, and how far the run is."""
         table = static_view.text_table(self._record.table(), ROWS)
         return "\n".join(filter(None, [self._frame["title"], table, *self._words()]))
 
     def static_view(self) -> str:
-        """A picture, with the tables folded below it."""
+        """Return a picture, with the tables folded below it."""
         rows, title = self._record.table(), self._frame["title"]
         last = zip(WORDS.values(), static_view.cells(rows[-1:])[0][1:], strict=True) if rows else ()
         label = " ".join(["loss and accuracy by epoch;", *(f"{word} {n}," for word, n in last)])
@@ -341,7 +341,7 @@ class LiveCurves(Widget):
         )
 
     def _words(self) -> list[str]:
-        """What is to be said about the run, and last how it stands."""
+        """Return sentences about the run, the last one about how far it is."""
         words, zero = list(self._record.notes.values()), self._record.at_zero()
         if zero:
             words.append(f"at zero: {', '.join(zero)} (no positive logit for their own)")

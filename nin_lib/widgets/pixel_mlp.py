@@ -199,7 +199,7 @@ class PixelMLP(Widget):
     # ---- what stands still
 
     def to_text(self) -> str:
-        """The chosen pixel's sums as a small table."""
+        """Return the chosen pixel's sums as a small table."""
         lines = self._table()
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         table = [
@@ -209,7 +209,7 @@ class PixelMLP(Widget):
         return "\n".join([self._heading(), *table, *self._shuffled()])
 
     def static_view(self) -> str:
-        """The question, and the chosen pixel's sums as a table."""
+        """Return the question, and the chosen pixel's sums as a table."""
         head, *body = self._table()
         parts = [static_frame(self.config), f"<p>{html.escape(self._heading())}</p>"]
         parts += ["<table><thead><tr><td></td>"]
@@ -276,8 +276,11 @@ def convolve(x: np.ndarray, kernel: np.ndarray, biases: Any) -> np.ndarray:
 
 
 def shuffled_order(count: int, seed: int) -> list[int]:
-    """0 to `count` − 1 in an order that `seed` (from 1) decides: swaps drawn by the minimal
-    standard generator, 16807·n mod 2³¹ − 1, which JavaScript's numbers hold exactly."""
+    """Return 0 to `count` − 1 in an order that `seed` (from 1) decides.
+
+    The swaps are drawn by the minimal standard generator, 16807·n mod 2³¹ − 1, which JavaScript's
+    numbers hold exactly.
+    """
     order = list(range(count))
     for i in range(count - 1, 0, -1):
         seed = seed * 16807 % 2147483647
@@ -287,12 +290,12 @@ def shuffled_order(count: int, seed: int) -> list[int]:
 
 
 def shuffled(maps: np.ndarray, order: list[int]) -> np.ndarray:
-    """The same pixels in another order, each with all its channels."""
+    """Return the same pixels in another order, each with all its channels."""
     return maps.reshape(len(maps), -1)[:, order].reshape(maps.shape)
 
 
 def unshuffled(maps: np.ndarray, order: list[int]) -> np.ndarray:
-    """The inverse of `shuffled`."""
+    """Invert `shuffled`."""
     return shuffled(maps, [int(i) for i in np.argsort(order)])
 
 
@@ -315,7 +318,7 @@ def by_hand() -> dict[str, Any]:
 
 
 def layer_of(model: Any, image: Any, block: int, layer: int) -> dict[str, Any]:
-    """A 1×1 layer of a network, on this image: all input maps, and the strongest outputs."""
+    """Return a 1×1 layer of a network, on this image: all input maps, and the strongest outputs."""
     maps, conv = inputs_and_layer(model, as_batch(model, image), block, layer)
     # To the CPU first: an Apple GPU has no 64-bit numbers.
     x, w, b = (t.detach().cpu().double().numpy() for t in (maps, conv.weight, conv.bias))
@@ -346,7 +349,7 @@ def layer_of(model: Any, image: Any, block: int, layer: int) -> dict[str, Any]:
 
 
 def as_batch(model: Any, image: Any) -> Any:
-    """The image as the model wants it: 1×C×H×W, floats."""
+    """Return the image as the model expects it: 1×C×H×W, floats."""
     import torch
 
     spec = getattr(model, "spec", None)
@@ -370,7 +373,7 @@ def as_batch(model: Any, image: Any) -> Any:
 
 
 def inputs_and_layer(model: Any, batch: Any, block: int, layer: int) -> tuple[Any, Any]:
-    """The C×H×W maps that reach that layer, dropout left out, and the layer itself."""
+    """Return the C×H×W maps that reach that layer, dropout left out, and the layer itself."""
     import torch
 
     blocks = model.spec.blocks
@@ -410,7 +413,7 @@ def strongest(maps: np.ndarray) -> list[int]:
 
 
 def numbers(data: Any) -> np.ndarray:
-    """What the page computes with: lists as they are, or what was packed."""
+    """Return what the page computes with: lists as they are, or what was packed."""
     return unpacked(data) if isinstance(data, dict) else np.asarray(data, dtype=np.float64)
 
 

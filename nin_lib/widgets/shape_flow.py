@@ -121,8 +121,7 @@ class ShapeFlow(Widget):
 
     @property
     def rows(self) -> list[Row]:
-        """The rows of `shape_flow`. Raises `ShapeError` where a layer does not fit, or breaks a
-        rule."""
+        """The rows of `shape_flow`. Raises `ShapeError` for a layer that does not fit."""
         try:
             return shape_flow(self.spec, self.size)
         except ShapeError:
@@ -145,6 +144,6 @@ class ShapeFlow(Widget):
 
 
 def as_data(spec: Network) -> dict[str, Any]:
-    """The network as plain data."""
+    """Return the network as plain data."""
     data: dict[str, Any] = json.loads(spec.to_json())
     return data

@@ -58,7 +58,7 @@ def rows_from(series: dict[str, Points]) -> list[Row]:
 
 
 def cells(rows: Iterable[Row]) -> list[list[str]]:
-    """The table as text, three digits each; what is missing is a dash."""
+    """Return the table as text, three digits each; what is missing is a dash."""
     return [
         [f"{row['epoch']:.4g}"] + [f"{row[k]:.3f}" if k in row else "–" for k in COLUMNS[1:]]
         for row in rows
@@ -109,7 +109,7 @@ def picture(
     label: str,
     kept: Sequence[dict[str, Points]] = (),
 ) -> str:
-    """The curves as an HTML image that says `label` to who cannot see it; pale, the runs `kept`.
+    """Return the curves as an HTML image with the alternative text `label`; pale, the runs `kept`.
 
     An image with its data in it, and not inline SVG: a notebook that its reader has not yet run is
     not trusted, and there an inline picture is stripped down to a heap of tick labels.
@@ -203,7 +203,7 @@ def _legend() -> str:
 
 
 def _path(spots: list[tuple[float, float | None]]) -> str:
-    """An SVG path that lifts its pen where there is no value; a lone point shows as a dot."""
+    """Return an SVG path that lifts its pen where a value is missing; a lone point is a dot."""
     path, pen = "", "M"
     for x, y in spots:
         if y is None:
