@@ -37,12 +37,21 @@ def first_line(module: str) -> str:
     return (docstring or "").split("\n")[0].rstrip(".")
 
 
+def inside(module: str) -> str:
+    """Return the names of the modules in a folder, or nothing."""
+    if not module.endswith("/"):
+        return ""
+    files = sorted((ROOT / "nin_lib" / module).glob("*.py"))
+    names = [f"`{file.stem}`" for file in files if file.stem != "__init__"]
+    return f". Modules: {', '.join(names)}" if names else ""
+
+
 def code_map() -> str:
     """Return a table for each group of modules."""
     lines = ["| module of `nin_lib` | what it does |", "|---|---|"]
     for group, modules in GROUPS.items():
         lines.append(f"| **{group}** | |")
-        lines += [f"| `{module}` | {first_line(module)} |" for module in modules]
+        lines += [f"| `{module}` | {first_line(module)}{inside(module)} |" for module in modules]
     return "\n".join(lines)
 
 
