@@ -3,7 +3,7 @@
 A widget has two dictionaries that travel to the page: `config`, which Python alone writes, and
 `state`, which the reader's hands and Python both change. Shown, it gives three things at once: the
 live view, an HTML element that the book's pages bring to life without a kernel and that holds a
-readable still version, and a text for terminals and for tests.
+readable static view, and a text for terminals and for tests.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,13 @@ from IPython import get_ipython
 try:
     from anywidget import AnyWidget
 except ImportError:
-    print("anywidget is missing, so the widgets stand still: pip install anywidget")
+    warnings.warn(
+        "anywidget is not installed, so widgets show their static views: pip install anywidget",
+        stacklevel=2,
+    )
 
     class AnyWidget(traitlets.HasTraits):  # type: ignore[no-redef]
-        """Takes anywidget's place: nothing is live, and what stands still is shown."""
+        """Replaces anywidget's class: nothing is live, and the static view is shown."""
 
         comm = None
 

@@ -155,7 +155,7 @@ class ClassMaps(Widget):
         uncovered = class_maps.means(self._maps[self.image])
         return uncovered if self.cover is None else uncovered + self.state["computed"]["changes"]
 
-    # ---- what stands still
+    # ---- the static view
 
     def _rows(self) -> list[tuple[str, str, str, str]]:
         """For the first image: class, logit, share, and whether it is the answer or right."""

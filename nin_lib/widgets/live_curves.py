@@ -314,7 +314,7 @@ class LiveCurves(Widget):
     _ipython_display_ = show  # `curves` as a cell's last line, or display(curves)
 
     def _repr_(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        if self.comm is None:  # closed: what stands still is left
+        if self.comm is None:  # closed: only the static view is left
             return {"text/plain": self.to_text(), "text/html": self.to_html()}, {}
         return self._repr_mimebundle_()
 

@@ -196,7 +196,7 @@ class PixelMLP(Widget):
     def _layer(self) -> dict[str, Any]:
         return dict(self.config["stages"][self.stage])
 
-    # ---- what stands still
+    # ---- the static view
 
     def to_text(self) -> str:
         """Return the chosen pixel's sums as a small table."""

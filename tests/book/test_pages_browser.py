@@ -65,7 +65,7 @@ def test_it_lives_in_a_page_opened_from_disk(book, playwright, name, page_name):
     assert others == errors == []
 
 
-def test_a_page_loads_the_modules_of_its_instruments_only(site, playwright):
+def test_a_page_loads_the_modules_of_its_widgets_only(site, playwright):
     loaded = []
     with browser_page(playwright) as (page, others, errors):
         page.on("request", lambda request: loaded.append(request.url.split("?")[0]))
@@ -76,14 +76,14 @@ def test_a_page_loads_the_modules_of_its_instruments_only(site, playwright):
 
 
 @pytest.mark.parametrize(("name", "page_name"), PAGES.items())
-def test_nbconvert_keeps_the_still_version(name, page_name):
+def test_nbconvert_keeps_the_static_view(name, page_name):
     text, _ = HTMLExporter().from_filename(ROOT / "notebooks" / f"{page_name}.ipynb")
     start_of_it = text.index(f"<nin-{name} ")
     inside = text[start_of_it : text.index(f"</nin-{name}>", start_of_it)]
     assert any(part in inside for part in ("<table", "<img", "<details"))
 
 
-def test_a_notebook_that_was_not_run_shows_the_still_version(tmp_path, playwright):
+def test_a_notebook_that_was_not_run_shows_the_static_view(tmp_path, playwright):
     """JupyterLab does not trust it: it strips our element, and keeps what is in it."""
     for page_name in PAGES.values():
         source = ROOT / "notebooks" / f"{page_name}.ipynb"
@@ -107,7 +107,7 @@ def test_a_notebook_that_was_not_run_shows_the_still_version(tmp_path, playwrigh
 
 
 def first_words(html: str) -> str:
-    """The first paragraph of the still version."""
+    """The first paragraph of the static view."""
     from bs4 import BeautifulSoup
 
     return BeautifulSoup(html, "html.parser").find("p").get_text()

@@ -161,7 +161,7 @@ def test_an_address_leads_to_a_slide(site, playwright):
 
 @pytest.mark.browser
 @pytest.mark.timeout(100)
-def test_an_instrument_keeps_its_keys(site, playwright):
+def test_a_widget_keeps_its_keys(site, playwright):
     with browser_page(playwright, viewport=PROJECTOR) as (page, others, errors):
         open_slides(page, f"{site}/notebooks/02_one_by_one_convolution.html")
         slide = "nin-pixel-mlp.on-slide, .on-slide nin-pixel-mlp"

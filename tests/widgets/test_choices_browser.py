@@ -94,7 +94,7 @@ def test_several_are_right_and_neighbours_are_left_alone(playwright):
         assert errors == []
 
 
-def test_beside_another_instrument(playwright):
+def test_next_to_another_widget(playwright):
     """Each comes with a module of its own; radio buttons of one name would be one group."""
     with browser_page(playwright) as (page, _, errors):
         show(page, "choices", PREDICT.to_html() + PixelMLP().to_html())

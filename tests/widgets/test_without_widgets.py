@@ -1,4 +1,4 @@
-"""Where anywidget is missing, the widgets say so, stand still, and nothing else breaks."""
+"""Without anywidget, the widgets say so and show their static views; nothing else breaks."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from common import ROOT
 
-SAYS = "anywidget is missing, so the widgets stand still: pip install anywidget"
+SAYS = "anywidget is not installed, so widgets show their static views: pip install anywidget"
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def without_anywidget(tmp_path):
 
 
 @pytest.mark.slow
-def test_each_instrument_stands_still(without_anywidget):
+def test_each_widget_shows_its_static_view(without_anywidget):
     code = """
 from nin_lib.widgets import Choice, ClassMaps, LiveCurves, PixelMLP, Predict, ShapeFlow
 with LiveCurves(epochs=2, title="a run") as curves:
@@ -34,7 +34,7 @@ for widget in (curves, ShapeFlow("chapter"), PixelMLP(), ClassMaps(), question):
         [sys.executable, "-c", code], env=without_anywidget, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(SAYS) == 1
+    assert done.stderr.count(SAYS) == 1
 
 
 @pytest.mark.slow
