@@ -101,7 +101,7 @@ for name, spec in versions.items():
 # **Speed:** 29 times the parameters, and only 7 % more work. (Who said twenty-eight times as much took weights for work.) A dense weight is used once for an image, a weight of block 1 at 54×54 places. In training, each parameter also has to be stored, with its gradient, and moved in each step. Here are times, which differ from machine to machine:
 
 # %% tags=["solution", "nbval-ignore-output"]
-def seconds(function, repeats=5):
+def seconds(function, repeats=3):
     times = []
     for _ in range(repeats):
         start = time.perf_counter()

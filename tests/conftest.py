@@ -113,6 +113,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 # ---- the order of the tests, and the notebooks
 
+# Class runs in few steps: enough of them to learn what the cells below claim, and none too many.
 SHORT_RUNS = """
 def short_runs():
     import os
@@ -121,14 +122,21 @@ def short_runs():
     from nin_lib import train
 
     class ShortRun(train.Run):
-        def __init__(self, model, data, *more):
-            few = replace(data, train=data.train.first(640), val=data.val.first(200))
-            super().__init__(model, few, *more)
+        images = 3_000
+
+        def __init__(self, model, data, recipe, plan, workers, log):
+            few = replace(data, train=data.train.first(self.images), val=data.val.first(200))
+            super().__init__(model, few, recipe, plan, workers, log)
+            self.batch_size = 32
+            log.steps_per_epoch = -(-len(few.train) // self.batch_size)
 
     train.Run = ShortRun
 short_runs()
 del short_runs
 """
+# Only `make release` runs these a second time in one kernel; that takes a minute or more each.
+ONCE = ("06_global_average_pooling", "09_three_frameworks", "10_with_d2l")
+SHORTER_RUNS = "import nin_lib.train; nin_lib.train.Run.images = 320; del nin_lib"
 
 
 def pytest_addoption(parser):
@@ -142,16 +150,23 @@ def pytest_collection_modifyitems(config, items):
 
     Several processes share the tests file by file. If the long files came last, most would idle.
     """
-    files = {}
+    files, full_length = {}, config.option.full_length
     for item in items:
         files.setdefault(item.path, []).append(item)
     for path, tests in files.items():
-        if path.suffix == ".ipynb" and config.option.full_length:
+        if path.suffix != ".ipynb":
+            continue
+        if full_length:
             for cell in tests:
                 cell.add_marker(pytest.mark.release)
-        elif path.suffix == ".ipynb":
-            again = second_run(tests) if path.parent == ROOT / "notebooks" else ()
-            files[path] = [extra_cell(tests[0], "short runs", SHORT_RUNS), *tests, *again]
+        short = not full_length and "fit(" in path.read_text(encoding="utf-8")
+        again = []
+        if path.parent == ROOT / "notebooks" and (full_length or path.stem not in ONCE):
+            again = list(second_run(tests))
+        if short:
+            tests.insert(0, extra_cell(tests[0], "short runs", SHORT_RUNS))
+            tests.append(extra_cell(tests[0], "shorter runs", SHORTER_RUNS))
+        tests += again
     items[:] = [item for path in sorted(files, key=turn) for item in files[path]]
 
 
@@ -167,7 +182,9 @@ def second_run(cells):
     nbval compares outputs in the first run. In the second one a cell has to run, no more.
     """
     for it in cells:
-        yield extra_cell(it, f"{it.name}, second run", it.cell, it.options)
+        again = extra_cell(it, f"{it.name}, second run", it.cell, it.options)
+        again.own_markers += it.own_markers
+        yield again
 
 
 def extra_cell(near, name, cell, options=()):
