@@ -32,8 +32,7 @@ EVERYTHING = ("book", "test", "tensorflow", "jax", "d2l")  # the extras that tes
 # Whole files of tests go to the processes, those that take longest first (tests/conftest.py).
 PYTEST = shlex.split("-m pytest -q --hypothesis-profile=ci --dist loadfile --no-loadscope-reorder")
 NBVAL = shlex.split("--nbval --nbval-current-env --nbval-cell-timeout=600 --timeout=900")
-# One more than there are cores, because browsers and kernels often wait; each may take 4 GB.
-PROCESSES = min((os.cpu_count() or 1) + 1, 4)
+PROCESSES = min(os.cpu_count() or 1, 4)  # a kernel may take 4 GB of memory
 ONE_THREAD = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 BOOK = shlex.split(
     "-c 'from jupyter_book.cli.main import main; main()' build ."
