@@ -8,8 +8,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 RUN = """%%pytorch
 import time
 from nin_lib.widgets import LiveCurves
-with LiveCurves(epochs=3, title="elsewhere") as curves:
-    for n in range(1, 31):
+with LiveCurves(epochs=6, title="elsewhere") as curves:
+    for n in range(1, 61):
         curves.add("train_loss", n / 10, 3 / n)
         time.sleep(0.1)
 """
