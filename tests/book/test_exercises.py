@@ -50,12 +50,14 @@ def test_every_exercise_is_open_in_the_students_version(stem):
     assert said and all(OPEN in words for words in said.values()), said
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stem", MADE)
 def test_every_solution_is_right(stem):
-    said = said_by_checks(MADE[stem][READERS][0])
-    assert said == {number: f"Exercise {number}: right." for number in said}
-    assert list(said) == [number for number in CHECKS if number.split(".")[0] == str(int(stem[:2]))]
+    """As the page shows it. That its cells print this again is what nbval compares."""
+    nb = nbformat.read(ROOT / "exercises" / f"{stem}.ipynb", as_version=4)
+    printed = [output.get("text", "") for cell in nb.cells for output in cell.get("outputs", ())]
+    said = [text.strip() for text in printed if text.startswith("Exercise ")]
+    numbers = [number for number in CHECKS if number.split(".")[0] == str(int(stem[:2]))]
+    assert said == [f"Exercise {number}: right." for number in numbers]
 
 
 def test_every_check_belongs_to_an_exercise():

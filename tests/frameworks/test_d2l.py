@@ -277,7 +277,10 @@ BATCH = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize(
+    "framework",
+    ["torch", *(pytest.param(name, marks=pytest.mark.release) for name in ("tensorflow", "jax"))],
+)
 def test_a_tiny_net_learns(framework):
     need(framework)
     *summary, last = output(PROGRAMS / "learns.py", framework).splitlines()
