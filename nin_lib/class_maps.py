@@ -1,7 +1,7 @@
 """Class maps as evidence for each class, and how covering a part of the image changes them.
 
 Network in Network ends in one map for each class, and the logit of a class is the mean of its map
-(Lin, Chen and Yan 2014, section 3.2). So the maps say where the evidence for a class stands. What a
+(Lin, Chen and Yan 2014, section 3.2). So the maps show where the evidence for a class is. What a
 cell of a map can see reaches far beyond that spot: `seen` says how far.
 
 Images are N×S×S bytes, maps are N×classes×H×W; PyTorch is used where a network runs, only there.

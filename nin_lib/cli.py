@@ -66,7 +66,7 @@ def print_in_any_encoding() -> None:
 
 
 def plain_characters(error: UnicodeError) -> tuple[str, int]:
-    """Handle an encoding error: return the text to print instead, and where to go on."""
+    """Handle an encoding error: return the text to print instead, and where to continue."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]
@@ -197,7 +197,7 @@ def run_training(options: argparse.Namespace) -> int:
 
 
 def refuse_unused(options: argparse.Namespace) -> None:
-    """Raise `ValueError` for a flag that would have no effect beside the others."""
+    """Raise `ValueError` for a flag that would have no effect with the others."""
     is_full = options.size == "full"
     keeps = options.out or options.resume
     rules = (

@@ -94,8 +94,8 @@ class CollapseMonitor:
     """An observer of a run that warns early, in plain words, and keeps what it saw.
 
     ``fit(..., observers=[CollapseMonitor()])``. `tell` takes each warning as a text; `classes`:
-    names for the classes, else they are numbered. Each warning is told once, and again only after
-    it went away; that a run is slow is told after its first epoch. `shares` holds, for each
+    names for the classes, else they are numbered. Each warning is given once, and again only after
+    it went away; that a run is slow is reported after its first epoch. `shares` holds, for each
     judgement, the epoch and the list of `own_positive`. The images are those of the training steps,
     so with dropout on.
     """
@@ -103,7 +103,7 @@ class CollapseMonitor:
     def __init__(self, tell: Callable[[str], None] = say, classes: Sequence[str] = ()) -> None:
         self.tell, self.classes = tell, tuple(classes)
         self.shares: list[tuple[float, list[float | None]]] = []
-        self._why: str | None = None  # what was told last: the cause of a plateau,
+        self._why: str | None = None  # what was reported last: the cause of a plateau,
         self._dead: set[int] = set()  # and the dead classes
         self._begin(Started(1, 1, WINDOW))
 

@@ -2,8 +2,8 @@
 
     import nin_lib.d2l
 
-    d2l = nin_lib.d2l.enable("torch")  # or "tensorflow", "jax": d2l's own module, mended
-    print(*nin_lib.d2l.patched(), sep="\\n")  # what was mended, and why
+    d2l = nin_lib.d2l.enable("torch")  # or "tensorflow", "jax": d2l's own module, patched
+    print(*nin_lib.d2l.patched(), sep="\\n")  # what was patched, and why
 
 What is written for d2l then runs as it is, `d2l.FashionMNIST` and `d2l.Trainer` included, with the
 images of `nin_lib.data` and without a network. Source: Zhang, Lipton, Li and Smola 2023, "Dive into
@@ -47,7 +47,7 @@ _patched: list[str] = []
 
 
 def enable(framework: Framework, board: Any = None) -> Any:
-    """d2l's module for `framework`: "torch", "tensorflow" or "jax". A second call mends nothing.
+    """d2l's module for `framework`: "torch", "tensorflow" or "jax". A second call patches nothing.
 
     `board`: live curves (`nin_lib.widgets.LiveCurves`) that the trainers draw on from now on,
     instead of d2l's own pictures; None leaves things as they are. Give each run curves of its own.
@@ -78,10 +78,12 @@ def note(sentence: str) -> None:
 
 
 def patched_module(framework: Framework) -> Any:
-    mend = {"torch": patched_torch, "tensorflow": patched_tensorflow, "jax": patched_jax}[framework]
+    patch = {"torch": patched_torch, "tensorflow": patched_tensorflow, "jax": patched_jax}[
+        framework
+    ]
     try:
         check_version()
-        return mend()
+        return patch()
     except ModuleNotFoundError as missing:
         raise ImportError(
             f"d2l for {framework} needs the package {missing.name}: run "
@@ -110,7 +112,7 @@ def draw_on(curves: Any, d2l: Any) -> None:
     note(f"{d2l.__name__}.{' and '.join(boards)}: the live curves that `enable` was given")
 
 
-# ---- what is mended, framework by framework
+# ---- what is patched, framework by framework
 
 
 def patched_torch() -> Any:
@@ -132,7 +134,7 @@ def patched_tensorflow() -> Any:
 
 
 def patched_jax() -> Any:
-    """d2l.jax has no `load_data_fashion_mnist` and no `train_ch6`, so there are none to mend."""
+    """d2l.jax has no `load_data_fashion_mnist` and no `train_ch6`, so there are none to patch."""
     import jax
 
     if not hasattr(jax.random, "PRNGKeyArray"):

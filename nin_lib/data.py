@@ -1,6 +1,6 @@
 """Fashion-MNIST as arrays: the small set in this package, or the full one.
 
-Images stay as they are published, unsigned bytes of 28×28 pixels; whoever trains enlarges each
+Images stay as they are published, unsigned bytes of 28×28 pixels; training enlarges each
 batch where it is used. Source: Xiao, Rasul and Vollgraf 2017, "Fashion-MNIST: a Novel Image Dataset
 for Benchmarking Machine Learning Algorithms" (MIT licence).
 """

@@ -86,7 +86,7 @@ class Step:
     `loss` (mean over the batch) and `correct` (right answers in the batch) are whatever the
     framework has at hand, often still on the accelerator; an observer that needs the number calls
     `float()`, and pays the wait for it, only when it draws. So are `logits` (N×classes) and
-    `labels` (N), without a graph behind them; None where the trainer does not tell. With several
+    `labels` (N), without a graph; None if the trainer does not report them. With several
     processes all of this is about the whole batch, not about one process's share.
     """
 
@@ -101,7 +101,7 @@ class Step:
 
 @dataclass(frozen=True)
 class EpochEnd:
-    """An epoch is done and the held-out images were looked at; `row` is new in the history."""
+    """An epoch is done and the held-out images were evaluated; `row` is new in the history."""
 
     row: dict[str, float]
     step: int
@@ -205,7 +205,7 @@ class ClassCounts:
     def add(self, logits: Any, labels: Any) -> None:
         """Count one batch: N×classes logits and N labels, PyTorch's tensors or arrays."""
         if getattr(logits, "ndim", 0) != 2 or len(labels) != len(logits):
-            raise ValueError("logits must be N×classes, with N labels beside them")
+            raise ValueError("logits must be N×classes, with N labels")
         count = _count_tensors if hasattr(logits, "detach") else _count_arrays
         counts = count(logits, labels, self._counts)
         if self._counts is None:

@@ -83,7 +83,7 @@ class MaxPool(layers.Layer):
 class NiN(keras.Sequential):
     """The network of a spec: N×H×W×C images → N×classes logits.
 
-    `input_size`: pixels, an integer or (height, width), for which `summary` tells the shapes; the
+    `input_size`: pixels, an integer or (height, width), for which `summary` shows the shapes; the
     spec's own if nothing is said. Images of other sizes may come. Raises `ValueError` for images
     with another number of channels, `ShapeError` for images that are too small. A network with
     dense layers takes images of its spec's `input_size` only.
@@ -251,7 +251,7 @@ class LastLogits(keras.metrics.Metric):
 
 
 class Follow(keras.callbacks.Callback):
-    """Sets the learning rate before each step and tells `log` of it after."""
+    """Sets the learning rate before each step and reports it to `log` after."""
 
     def __init__(
         self, log: RunLog, recipe: Recipe, samples: list[np.ndarray], labels: np.ndarray,
@@ -270,7 +270,7 @@ class Follow(keras.callbacks.Callback):
         self.model.optimizer.learning_rate = rate
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Keras tells means since the epoch began; an event wants this batch alone."""
+        """Keras reports means since the epoch began; an event is about this batch alone."""
         labels = self.labels[self.samples[self.done]]
         images, epoch = len(labels), len(self.log.history.rows) + 1
         self.images += images

@@ -40,7 +40,7 @@ COMMAND = [
     sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
     "--IPKernelApp.capture_fd_output=False",  # what C++ logs, times included, is no output
 ]  # fmt: skip
-ENVIRONMENT = {  # several processes share one GPU: none takes all of its memory at once
+ENVIRONMENT = {  # several processes share one GPU: none takes all of its memory
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
 }

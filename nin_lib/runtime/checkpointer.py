@@ -337,7 +337,7 @@ def settings(about: dict[str, Any]) -> dict[str, Any]:
 
 
 def chosen(plan: dict[str, Any]) -> dict[str, Any]:
-    """Return what somebody may have asked for: of a finished run, the rest no longer matters."""
+    """Return what the caller may have asked for: of a finished run, the rest no longer matters."""
     kind = torch.device(plan["device"]).type
     return {"device": kind} | {k: plan[k] for k in ("precision", "channels_last", "compile")}
 

@@ -1,7 +1,7 @@
 """A model's state as tensors and plain values, which a checkpoint can hold.
 
 `state_dict` holds tensors and whatever `get_extra_state` returns, and it leaves out non-persistent
-buffers. A checkpoint needs all of it, because a run that is resumed must go on exactly.
+buffers. A checkpoint needs all of it, because a run that is resumed must continue exactly.
 """
 
 from __future__ import annotations

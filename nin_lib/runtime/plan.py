@@ -106,7 +106,7 @@ class ExecutionPlan:
     def running(self) -> Iterator[None]:
         """Apply the process-wide part of the plan, and undo it at the end.
 
-        glibc does not tell how it was set before, so it is set back to its own defaults.
+        glibc does not report how it was set before, so it is set back to its own defaults.
         """
         kept = self.keep_memory and set_allocator(MALLOPT_KEEP)
         try:

@@ -128,7 +128,7 @@ def require_a_gpu_each() -> None:
 
 @contextmanager
 def join_workers(device: str = "cpu") -> Iterator[Workers]:
-    """Join the workers that torchrun started, unless somebody has joined them already.
+    """Join the workers that torchrun started, unless the process has joined them already.
 
     Raises `ValueError` for a device that several processes can't use, or not all of them.
     """

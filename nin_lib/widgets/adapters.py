@@ -12,7 +12,7 @@ from nin_lib.history import Started
 if TYPE_CHECKING:
     from nin_lib.widgets.live_curves import LiveCurves
 
-# The labels of d2l's boards, and ours. What d2l calls test is looked at while it trains.
+# The labels of d2l's boards, and ours. What d2l calls test is evaluated while it trains.
 LABELS = {
     "train_loss": "train_loss",
     "train_acc": "train_accuracy",
@@ -107,7 +107,7 @@ def keras_callback(curves: LiveCurves) -> Any:
                 self.model.stop_training = True
 
         def draw(self) -> None:
-            """Keras tells the mean since the epoch began; we draw the batches since last time."""
+            """Keras reports the mean since the epoch began; we draw the batches since last time."""
             batches = self.batches - self.drawn
             middle = self.epoch + (self.batches + self.drawn) / 2 / self.steps
             for series, mean in named(self.logs, "train_").items():

@@ -1,7 +1,7 @@
 """What all widgets share: the element, its state, the static view, the frame.
 
 A widget has two dictionaries that travel to the page: `config`, which Python alone writes, and
-`state`, which the reader's hands and Python both change. Shown, it gives three things at once: the
+`state`, which the reader's hands and Python both change. When shown, it gives three things: the
 live view, an HTML element that the book's pages bring to life without a kernel and that holds a
 readable static view, and a text for terminals and for tests.
 """
@@ -59,7 +59,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Question:
-    """A prediction that the reader commits to before the widget tells."""
+    """A prediction that the reader commits to before the widget answers."""
 
     ask: str
     choices: tuple[Choice, ...]

@@ -139,7 +139,7 @@ class LiveCurves(Widget):
         """Add one point to `series`, a key of `WORDS`, at epoch `x` (0 or more, may be a fraction).
 
         Raises `ValueError` for an unknown series or an `x` that is no place on the axis. A `y` that
-        is not finite leaves a gap and is told in words.
+        is not finite leaves a gap and is reported in words.
         """
         if series not in WORDS:
             raise ValueError(f"series must be one of {', '.join(WORDS)}, got {series!r}")

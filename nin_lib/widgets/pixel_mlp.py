@@ -118,7 +118,7 @@ class Result(NamedTuple):
 class PixelMLP(Widget):
     """One pixel on its way through a 1×1 convolution and a ReLU.
 
-    `network_layer`: a layer as `layer_of` gives it, shown beside the one by hand, without the
+    `network_layer`: a layer as `layer_of` gives it, shown next to ours, without the
     questions about that one.
     """
 

@@ -25,7 +25,7 @@ WORDS = {
 HEADINGS = ("epoch", *WORDS.values())
 PANELS = {"loss": ("train_loss", "val_loss"), "accuracy": ("train_accuracy", "val_accuracy")}
 # A blue and the vermilion of the Okabe-Ito palette, both readable on white and on black; dashes
-# and dots tell them apart in grey too.
+# and dots distinguish them in grey too.
 STYLES = (
     ("training", 'stroke="#2383C4" fill="none" stroke-width="2" stroke-linecap="round"'),
     ("held-out", 'stroke="#D55E00" fill="none" stroke-width="2" stroke-dasharray="6 4"'),
@@ -33,7 +33,7 @@ STYLES = (
 # A run that another one is compared with: pale, thin, and marked with a letter at its end.
 PALE = 'stroke="#808890" fill="none" stroke-width="1.2"'
 MARKS = "abcd"
-# Text, and the card that it stands on: always set together, so that it is readable anywhere.
+# Text, and the card behind it: always set together, so that it is readable anywhere.
 THEME = (
     "<style>svg{color:#1f2328;background:#fff}@media(prefers-color-scheme:dark)"
     "{svg{color:#e6e6e6;background:#16181c}}</style>"
