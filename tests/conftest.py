@@ -113,7 +113,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 # ---- the order of the tests, and the notebooks
 
-# Class runs in few steps: enough of them to learn what the cells below claim, and none too many.
+# Class runs in few steps. A notebook's first run takes enough of them to learn what cells below claim.
 SHORT_RUNS = """
 def short_runs():
     import os
@@ -129,6 +129,7 @@ def short_runs():
             super().__init__(model, few, recipe, plan, workers, log)
             self.batch_size = 32
             log.steps_per_epoch = -(-len(few.train) // self.batch_size)
+            ShortRun.images = min(640, self.images)
 
     train.Run = ShortRun
 short_runs()
