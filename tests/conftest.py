@@ -113,7 +113,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 # ---- the order of the tests, and the notebooks
 
-# Class runs in few steps. A notebook's first run takes enough of them to learn what cells below claim.
+# Class runs in few steps; the first run of a notebook has enough to learn what cells below claim.
 SHORT_RUNS = """
 def short_runs():
     import os
