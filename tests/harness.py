@@ -186,15 +186,16 @@ ONE_OF_EACH_KIND = """() => {
     return !it || !colour.endsWith(", 0)") ? colour : behind(it.parentElement);
   };
   const seen = new Set();
-  for (const it of document.querySelectorAll("pre span:not(:has(*))")) {
+  const coloured = ":is(pre, dt.sig, code) :is(span, em):not(:has(*))";
+  for (const it of document.querySelectorAll(coloured)) {
     const { color, fontWeight, fontStyle } = getComputedStyle(it);
-    const place = it.closest("pre").parentElement.className;
+    const place = it.closest("pre, dt, code").parentElement.className;
     const looks = [color, fontWeight, fontStyle, behind(it), it.checkVisibility()];
     const kind = [it.className, place, ...looks].join();
     if (seen.has(kind)) it.replaceWith(...it.childNodes);
     seen.add(kind);
   }
-  for (const pre of document.querySelectorAll("pre")) pre.normalize();
+  for (const it of document.querySelectorAll("pre, dt.sig, code")) it.normalize();
 }"""
 CONTRAST = "color-contrast"  # axe-core's name of the rule, which takes it most of its time
 
@@ -213,7 +214,8 @@ def accessibility(page, selector: str, out_of_sight: bool = False, rules: str = 
     from axe_playwright_python.sync_playwright import Axe
 
     page.evaluate(ONE_OF_EACH_KIND)
-    every = {"resultTypes": ["violations", "incomplete"]}  # else one element stands for all
+    # All elements are reported, not one for all; no style sheet is fetched a second time.
+    every = {"resultTypes": ["violations", "incomplete"], "preload": False}
     every |= {
         "all": {},
         "contrast": {"runOnly": {"type": "rule", "values": [CONTRAST]}},

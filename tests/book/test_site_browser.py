@@ -67,7 +67,7 @@ def test_every_page_is_clean_in_both_themes(book, site, playwright):
             in_the_dark(page)
             found += accessibility(page, "html", rules="contrast")
             faults += [f"{path}: {fault}" for fault in found]
-            errors.clear()  # axe-core asks for style sheets of its own accord
+            errors.clear()
     assert others == []
     assert faults == []
 
