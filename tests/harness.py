@@ -142,6 +142,7 @@ def in_the_dark(page) -> None:
     """Switch the system to dark mode, which a page of the book follows."""
     page.emulate_media(color_scheme="dark")
     page.wait_for_function("document.documentElement.dataset.theme == 'dark'")
+    page.wait_for_timeout(500)  # colours that change slowly, as those of tabs do
 
 
 def open_notebook(page, address: str, name: str) -> None:
