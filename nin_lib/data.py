@@ -32,10 +32,8 @@ CLASSES = (
 
 MINI_FOLDER = Path(__file__).parent / "mini"
 SetName = Literal["mini", "full"]
-HELD_OUT: dict[SetName, int] = {
-    "mini": 1_000,
-    "full": 5_000,
-}  # the last training images, set aside for every choice
+# The last training images, set aside for every choice.
+HELD_OUT: dict[SetName, int] = {"mini": 1_000, "full": 5_000}
 
 
 @dataclass(frozen=True)

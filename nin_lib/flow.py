@@ -175,7 +175,7 @@ def smallest_hint(network: Network) -> str:
 
 @dataclass(frozen=True)
 class Totals:
-    """MetricSums over the rows; `activations` counts the input image too."""
+    """Sums over the rows; `activations` counts the input image too."""
 
     parameters: int
     multiply_adds: int

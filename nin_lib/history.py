@@ -125,8 +125,8 @@ class History:
 
     `rows`: dictionaries with the keys of `COLUMNS`. `about`: what the run was made of. Losses are
     means over images in nats, accuracies lie between 0 and 1. The training figures are those of the
-    steps themselves, with dropout on and changing weights; `val` is the
-    held-out part after the epoch.
+    steps themselves, with dropout on and changing weights; `val` is the held-out part after
+    the epoch.
     """
 
     rows: list[dict[str, float]] = field(default_factory=list)
